@@ -72,7 +72,7 @@ class PosteriorDraws:
         S = sd[..., :, None] * correlation * sd[..., None, :]
         if group.structure is None:
             return S
-        rho = 1.0 if group.structure.ratios is None else self[group.name("rho")][:, None, None]
+        rho = self[group.name("rho")][:, None, None] if group.structure.shared else 1.0
         return S * (1.0 + rho * (group.structure.variance - 1.0))
 
 

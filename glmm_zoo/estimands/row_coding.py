@@ -261,7 +261,7 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        for_each_row=not group.in_design and group.series is None and len(levels) == len(group.factor.codes),
+        for_each_row=not (group.shares or group.structure or group.series) and len(levels) == len(group.factor.codes),
         table="" if group.structure is None else group.structure.table.name,
         strata=group.by,
         df=draws[group.name("df")] if group.student else None,

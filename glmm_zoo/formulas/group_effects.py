@@ -15,9 +15,10 @@ from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing
 from glmm_zoo.formulas.group_terms import LAWS
 from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.neighbours import neighbour_structure
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.series import Series
-from glmm_zoo.formulas.structures import LevelStructure, covariance_structure, neighbour_structure
+from glmm_zoo.formulas.structures import LevelStructure, covariance_structure
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.level_tables import refuse_missing_levels

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.formulas.structures import NEIGHBOUR_KINDS
+from glmm_zoo.formulas.neighbours import NEIGHBOUR_KINDS
 from glmm_zoo.formulas.terms import GroupTerm, Symbol
 from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, split_arguments, text_of
 

@@ -11,6 +11,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, attempt, listing, plural, raise_all
 from glmm_zoo.formulas.cells import empty_cells
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, code_group_terms
+from glmm_zoo.formulas.neighbours import AreaStructure, map_in_words
 from glmm_zoo.formulas.population import (
     CodeNewRows,
     DesignMatrix,
@@ -27,7 +28,6 @@ from glmm_zoo.formulas.smooths.smooth import (
     smooth_by_numbers,
     surface_smooth,
 )
-from glmm_zoo.formulas.structures import structure_in_words
 from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
 from glmm_zoo.tables.columns import Table, suspicious_text
 
@@ -83,7 +83,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
         raise InputError(empty_cells(formula.population, table) or problem)
     coded = [o for o in offsets if o is not None]
     notes = tuple(_unused_levels(formula, table))
-    notes += tuple(n for e in effects if e.structure and (n := structure_in_words(e.structure)))
+    notes += tuple(n for e in effects if isinstance(e.structure, AreaStructure) and (n := map_in_words(e.structure)))
     design = PredictorDesign(prefix, formula, population, None, effects, notes, smooths=smooths)
     if not coded:
         return design

@@ -219,15 +219,13 @@ class SmoothWeights:
     which of these each weight has, `sd_of` (q,).
 
     Of group effects whose levels depend on each other they are the coordinates of the effects of one predictor: `prior` is the name
-    by which the sds have their prior, `places` are the positions of these effects among all of the group, and a weight has `scales`
-    (q,) times its sd."""
+    by which the sds have their prior, `places` are the positions of these effects among all of the group."""
 
     name: str
     sd: str
     sd_of: np.ndarray
     prior: str = ""
     places: tuple[int, ...] = ()
-    scales: np.ndarray | None = None
 
 
 def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
+from glmm_zoo.graph.neighbour_effects import neighbour_effects
 from glmm_zoo.graph.serial_effects import serial_effects
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.structured_effects import effects_in_design
@@ -69,7 +70,8 @@ def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Gr
         if group.name("u") in drawn:
             effects[group.name("u")] = drawn[group.name("u")](model, group)
         else:
-            of_group = group_effects if group.series is None else serial_effects
+            by_default = group_effects if group.series is None else serial_effects
+            of_group = by_default if group.structure is None else neighbour_effects
             effects[group.name("u")] = of_group(model, group, earlier)
             earlier.append((group, effects[group.name("u")]))
     return effects

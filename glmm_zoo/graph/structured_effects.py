@@ -11,6 +11,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.structures import KnownCovariance
 from glmm_zoo.graph.group_effects import (
     add_effects_at_zero,
     correlated_draw,
@@ -21,10 +22,8 @@ from glmm_zoo.graph.group_effects import (
 from glmm_zoo.graph.model import Model, SmoothWeights
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import unpacked
-from glmm_zoo.graph.variables import data_name, variable
+from glmm_zoo.graph.variables import data_name
 from glmm_zoo.plans.groups import Group
-
-EXPECTED_SHARE = 0.5  # rho, for the Gaussian approximation
 
 
 def effects_in_design(model: Model, group: Group) -> Tensor:
@@ -40,21 +39,16 @@ def effects_in_design(model: Model, group: Group) -> Tensor:
 def _structured_effects(model: Model, group: Group) -> Tensor:
     """u_g (levels, k), whose coordinates v_g (q, k) are variables."""
     structure, k = group.structure, len(group.labels)
-    assert structure is not None
+    assert isinstance(structure, KnownCovariance)
     q, dim = structure.basis.shape[1], f"{group.random}_coordinate"
     model.add_coord(dim, range(q))
     model.auxiliary.add(group.random)
     model.group_effect_names.append(group.random)
     root: Tensor = pt.stack(effect_roots(model, group)[0])
-    packed = root
-    if structure.ratios is not None:
-        rho = variable(model, group.name("rho"))
-        scales: Tensor = pt.sqrt(1.0 + rho * (pt.constant(structure.ratios) - 1.0))
-        packed = scales[:, None] * root
     owners = list(dict.fromkeys(group.owners))
     v = pm.CustomDist(
         group.random,
-        packed,
+        root,
         pt.concatenate([model.linear[p].coefficients for p in owners]),
         logp=correlated_logp,
         dist=correlated_draw,
@@ -77,10 +71,9 @@ def _add_columns(model: Model, group: Group, prefix: str, v: Tensor) -> None:
     """Z basis, or Z with the weights of the levels, to the design of a predictor, as the columns of the weights of a smooth are; eta has
     its effects already."""
     linear, own = model.linear[prefix], [j for j, owner in enumerate(group.owners) if owner == prefix]
-    codes, scales = group.codes[prefix], None
-    if group.structure is not None:
+    codes = group.codes[prefix]
+    if isinstance(group.structure, KnownCovariance):
         columns = group.structure.basis[codes]
-        scales = np.tile(group.structure.scales(EXPECTED_SHARE), len(own))
     else:
         columns = np.zeros((len(codes), len(group.factor.levels)))
         for level, share in zip(codes.T, group.shares[prefix].T, strict=True):
@@ -91,7 +84,6 @@ def _add_columns(model: Model, group: Group, prefix: str, v: Tensor) -> None:
         np.repeat(np.arange(len(own)), columns.shape[1]),
         group.name("sd"),
         tuple(own),
-        scales,
     )
     model.linear[prefix] = replace(
         linear,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.families.tensors import as_it_stands
+from glmm_zoo.formulas.banded import Triangle
 from glmm_zoo.inference.kernel.code_cache import private_folder
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ def _finite_softplus(jax: Any) -> None:
 
 
 def _recurrences(jax: Any) -> None:
-    """The vectors of `graph.recurrences`, which PyTensor cannot translate."""
+    """The vectors of `graph.recurrences` and of `graph.bands`, which PyTensor cannot translate."""
     from pytensor.link.jax.dispatch.basic import jax_funcify
 
+    from glmm_zoo.graph.bands import BandSolved
     from glmm_zoo.graph.recurrences import PredictedVariance, Recurrence
 
     def along(step: Callable[..., Any], backward: bool) -> Callable[..., Any]:
@@ -123,7 +125,28 @@ def _recurrences(jax: Any) -> None:
 
     register: Any = jax_funcify.register
     register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
+    register(BandSolved)(lambda op, **_: _band_solved(jax, op.A, op.B, op.transposed))
     register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))
+
+
+def _band_solved(jax: Any, A: Triangle, B: Triangle, transposed: bool) -> Callable[..., Any]:
+    """Row by row, with as many elements before it as the widest row has."""
+    width, n = len(A.below) - 1, len(A.diagonal)
+    rows = (A.below, B.below)  # entry j of column i is the row i + j
+    if not transposed:  # entry j of row i is the column i - j
+        rows = tuple(np.stack([np.roll(of_one, j) for j, of_one in enumerate(x)]) for x in rows)
+
+    def run(s: Any, x: Any) -> Any:
+        K = (rows[0] + s * rows[1]).T
+
+        def one(last: Any, x: Any) -> Any:
+            k, value = x
+            made = (value - k[1:] @ last) / k[0]
+            return jax.numpy.concatenate([made[None], last[:-1]])[:width], made
+
+        return jax.lax.scan(one, jax.numpy.zeros(width), (K, x), reverse=transposed, length=n)[1]
+
+    return run
 
 
 def _lower(

@@ -214,7 +214,9 @@ def data_groups(model: Model, labels: Mapping[str, Mapping[str, Column]] | None 
         (variable_name(name) if dim == "row" else f"{dim}:{variable_name(name)}"): storage.column_variable(column, dim)
         for dim, table in tables.items()
         for name, column in {**table.columns, **(labels or {}).get(dim, {})}.items()
-    } | dict(storage.level_table_variable(model.frame.beside[name]) for name in model.spec["data"].get("tables", ()))
+    }
+    for name in model.spec["data"].get("tables", ()):
+        columns |= storage.level_table_variables(model.frame.beside[name])
     return {
         "observed_data": xr.Dataset(observed, labels_of_dims(model, list(dims.values()))),
         "constant_data": xr.Dataset(columns, {dim: table.row_numbers for dim, table in tables.items()}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +17,20 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import as_it_stands
+from glmm_zoo.formulas.neighbours import AreaStructure
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsInformation,
     GroupEffectsTransform,
     SharedInformation,
 )
+from glmm_zoo.graph.transforms.neighbour_effects import NeighbourEffectsInformation, NeighbourEffectsTransform
 from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
 from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
+from glmm_zoo.inference.level_precision import dependence
+from glmm_zoo.inference.neighbour_precision import parts_of_variance
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 from glmm_zoo.plans.groups import Group
 
@@ -92,11 +97,11 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
 
 
 def correlations(predictor: PredictorApproximation) -> dict[str, float]:
-    """Estimates of the correlations of processes, by name."""
+    """Estimates of the correlations of processes, and of the shares of neighbours, by name."""
     return {
-        group.name(group.series.parameter): group.series.natural(unbounded)
+        of.parameter: of.natural(unbounded)
         for group, unbounded in zip(predictor.data.groups, predictor.correlations, strict=True)
-        if group.series is not None
+        if (of := dependence(group)) is not None and of.parameter
     }
 
 
@@ -144,19 +149,17 @@ def _coordinates_information(
     model: Model, approximation: GaussianApproximation, group: Group
 ) -> GroupEffectsInformation:
     """What the likelihood says of the coordinates of effects of which a row has several, which are turned so that it says
-    something of each by itself, as far as that is possible. Where their sds differ they are not turned."""
+    something of each by itself, as far as that is possible."""
     owners = list(dict.fromkeys(group.owners))
     parts = {p: next(s for s in approximation.predictors[p].data.smooths if s.weights == group.random) for p in owners}
     said = {p: approximation.predictors[p].information_about_coordinates(part) for p, part in parts.items()}
-    k, q, turn = len(group.labels), len(next(iter(said.values()))[1][0]), None
-    if group.structure is None or group.structure.ratios is None:
-        whole = sum(A[j, :, j] / max(np.trace(A[j, :, j]), 1e-300) for A, *_ in said.values() for j in range(len(A)))
-        turn = np.linalg.eigh(whole)[1]
+    k, q = len(group.labels), len(next(iter(said.values()))[1][0])
+    whole = sum(A[j, :, j] / max(np.trace(A[j, :, j]), 1e-300) for A, *_ in said.values() for j in range(len(A)))
+    turn = np.linalg.eigh(whole)[1]
     A, c, B = np.zeros((q, k, k)), np.zeros((q, k)), []
     for p, (own_A, own_c, own_B) in said.items():
-        if turn is not None:
-            own_A = np.einsum("ij,aibl,lm->ajbm", turn, own_A, turn, optimize=True)
-            own_c, own_B = own_c @ turn, np.einsum("ij,aip->ajp", turn, own_B, optimize=True)
+        own_A = np.einsum("ij,aibl,lm->ajbm", turn, own_A, turn, optimize=True)
+        own_c, own_B = own_c @ turn, np.einsum("ij,aip->ajp", turn, own_B, optimize=True)
         columns = parts[p].places
         A[:, columns[:, None], columns] = np.einsum("aibi->iab", own_A)
         c[:, columns] = own_c.T
@@ -168,17 +171,35 @@ def _coordinates_information(
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, Transform]:
-    groups = [g for g in model.groups if g.free("u") in model.group_effect_names and not g.in_design]
+    groups = [g for g in model.groups if g.random in model.group_effect_names and not g.in_design]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
-    informed = {
-        group.free("u"): (group, _group_information(model, approximation, group, groups[:place]))
-        for place, group in enumerate(groups)
-        if set(group.owners) <= set(approximation.predictors)
+    transforms: dict[str, Transform] = {}
+    for place, group in enumerate(groups):
+        if set(group.owners) <= set(approximation.predictors):
+            known = _group_information(model, approximation, group, groups[:place])
+            if isinstance(group.structure, AreaStructure):
+                transforms |= _neighbours_transforms(approximation, group, group.structure, known)
+            elif group.series is not None:
+                transforms[group.random] = SerialEffectsTransform(known)
+            else:
+                transforms[group.random] = GroupEffectsTransform(len(group.labels), known)
+    return transforms
+
+
+def _neighbours_transforms(
+    approximation: GaussianApproximation, group: Group, of: AreaStructure, known: GroupEffectsInformation
+) -> dict[str, Transform]:
+    """Of the structured part of the effects with the plain one averaged over, and of the plain one given the structured one."""
+    predictor = approximation.predictors[group.owners[0]]
+    f = predictor.data.names.index(group.name("u"))
+    variances = parts_of_variance(of, predictor.S[f].item(), predictor.correlations[f])
+    structured, *plain = group.randoms
+    transforms: dict[str, Transform] = {
+        structured: NeighbourEffectsTransform(of, NeighbourEffectsInformation(known, variances))
     }
-    return {
-        u: GroupEffectsTransform(len(group.labels), known) if group.series is None else SerialEffectsTransform(known)
-        for u, (group, known) in informed.items()
-    }
+    levels = np.arange(len(of.part))
+    both = replace(known, shared=[*known.shared, SharedInformation(levels, levels, known.A.transpose(1, 2, 0))])
+    return transforms | {name: GroupEffectsTransform(1, both) for name in plain}
 
 
 def _group_information(
@@ -203,7 +224,7 @@ def _group_information(
         start += size
         for e, pairs in zip(before, own.shared, strict=True):
             u = predictor.data.names[e]
-            if u in model.group_effect_names:
+            if u in shared:
                 weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
                 weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
                 shared[u].append(SharedInformation(pairs.own, pairs.other, weights))

@@ -36,7 +36,7 @@ def new_groups(model: Model, compiled: Compiled, drawn: Draws, seed: int | None)
     survival, whose visits end with an event that new effects would move.
     """
     covariates = {c.prefix for c in model.covariates}
-    effects = {model[g.random] for g in model.groups if not covariates & {*g.owners}} | {
+    effects = {model[name] for g in model.groups if not covariates & {*g.owners} for name in g.randoms} | {
         v for v in model.free_RVs if v.name == "study_effect"
     }
     if not effects or model.event is not None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, SharedInformation
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsInformation
+from glmm_zoo.inference.level_precision import Dependence, dependence, next_dependence
 from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
-from glmm_zoo.inference.serial_precision import first_correlation, next_process, precision
 
 _LEAST_SD, _MOST_SD = 1e-4, 1e4  # of a group effect, in units of the link
 _LONGEST_STEP = 1.0  # of the log of an sd in a round
@@ -31,7 +31,7 @@ class PredictorApproximation:
     S
         By factor, the covariances of the effects between levels, one for each stratum of these (strata, k, k).
     correlations
-        By factor, that of the process whose values are its effects, see `serial_precision`; 0 where they are independent.
+        By factor, how much its levels depend on each other, see `level_precision`; 0 where they do not.
     sds
         By smooth, the sds of its weights.
     mean, variance
@@ -78,8 +78,9 @@ class PredictorApproximation:
 
     def _next_prior(self, f: int) -> tuple[np.ndarray, float]:
         """The covariances (strata, k, k) of the effects of a factor, and their correlation, after a step."""
-        if self.data.groups[f].series:
-            return self._next_process(f)
+        depends = dependence(self.data.groups[f])
+        if depends is not None:
+            return self._next_dependence(f, depends)
         return np.stack([self._next_covariance(f, stratum) for stratum in range(len(self.S[f]))]), 0.0
 
     def _next_covariance(self, f: int, stratum: int) -> np.ndarray:
@@ -103,11 +104,9 @@ class PredictorApproximation:
         sd = np.array([_next_sd(sd[j], u[:, j], own[:, j], units[j], *(x[j] for x in prior)) for j in range(k)])
         return corr * np.outer(sd, sd)
 
-    def _next_process(self, f: int) -> tuple[np.ndarray, float]:
-        """The variance (1, 1, 1) and the correlation of a process after a step."""
+    def _next_dependence(self, f: int, depends: Dependence) -> tuple[np.ndarray, float]:
+        """The variance (1, 1, 1) and the correlation of effects whose levels depend on each other after a step."""
         data, sd = self.data, float(np.sqrt(self.S[f].item()))
-        series = data.groups[f].series
-        assert series is not None
         rest = self.y - data.D @ self.b
         for e, u in enumerate(self.u):
             if e != f:
@@ -115,7 +114,7 @@ class PredictorApproximation:
         score = data.by_level(f, (self.w * rest)[:, None])[:, 0, 0]
         slope, bend = data.sd_priors.derivatives(data.groups[f].name("sd"), np.array(data.columns[f]), np.log([sd]))
         information = data.information(f, self.w)[:, 0, 0]
-        sd, correlation = next_process(series, sd, self.correlations[f], information, score, (slope[0], bend[0]))
+        sd, correlation = next_dependence(depends, sd, self.correlations[f], information, score, (slope[0], bend[0]))
         return np.full((1, 1, 1), np.clip(sd, _LEAST_SD * data.unit, _MOST_SD * data.unit) ** 2), correlation
 
     def _next_smooth_sds(self, j: int) -> np.ndarray:
@@ -124,9 +123,8 @@ class PredictorApproximation:
         prior = self.data.sd_priors.derivatives(smooth.prior, smooth.places, np.log(sds))
         found = []
         for i, sd in enumerate(sds):
-            own, scales = smooth.positions[smooth.sd_of == i], smooth.scales[smooth.sd_of == i]
-            mean, its_variance = self.b[own] / scales, variance[own] / scales**2
-            found.append(_next_sd(sd, mean, its_variance, smooth.unit, *(x[i] for x in prior)))
+            own = smooth.positions[smooth.sd_of == i]
+            found.append(_next_sd(sd, self.b[own], variance[own], smooth.unit, *(x[i] for x in prior)))
         return np.array(found)
 
     def _precisions(self, f: int) -> np.ndarray:
@@ -177,20 +175,20 @@ class PredictorApproximation:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The covariances V (levels, k, k) of the effects of factor f given all others, and the inverse of their precision, with this
         information (levels, k, k), times c and X (levels, k, m)."""
-        series = self.data.groups[f].series
-        if series is None:
+        depends = dependence(self.data.groups[f])
+        if depends is None:
             V = np.linalg.inv(information + self._precisions(f))
             return V, V @ c, V @ X
-        P = precision(series, self.S[f].item(), self.correlations[f]).plus(information[:, 0, 0])
+        P = depends.precision(self.S[f].item(), self.correlations[f]).plus(information[:, 0, 0])
         return P.diagonal_of_inverse()[:, None, None], P.solved(c[:, 0])[:, None], P.solved(X[:, 0])[:, None]
 
     def _add_prior(self, H: np.ndarray, e: int, at: np.ndarray) -> None:
         """The precision of the effects of factor e, which stand in H at the places `at` (levels, k)."""
-        series = self.data.groups[e].series
-        if series is None:
+        depends = dependence(self.data.groups[e])
+        if depends is None:
             H[at[:, :, None], at[:, None, :]] += self._precisions(e)
         else:
-            H[at, at.T] += precision(series, self.S[e].item(), self.correlations[e]).full()
+            H[at, at.T] += depends.precision(self.S[e].item(), self.correlations[e]).full()
 
     def _system(self, factors: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Information of the likelihood about the coefficients and the effects of these factors, and its product with the
@@ -358,7 +356,7 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
             np.stack([np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])] * len(group.strata))
             for group, columns in zip(data.groups, data.columns, strict=True)
         ],
-        correlations=[first_correlation(g.series) if g.series else 0.0 for g in data.groups],
+        correlations=[of.begins if (of := dependence(g)) else 0.0 for g in data.groups],
         sds=sds,
         mean=data.offset.copy(),
         variance=np.full(n, 0.25 * data.unit**2),

@@ -26,8 +26,7 @@ class SmoothPart:
     """The weights of a smooth: their name, that of their sds, which sd each has (q,), their positions among the
     coefficients (q,), and the sd with which the curve varies over the rows as much as the `unit` of the predictor.
 
-    `prior` is the name by which the sds have their prior, `places` are theirs among all of that name; a weight has `scales` (q,)
-    times its sd. `of_group` says that they are coordinates of group effects."""
+    `prior` is the name by which the sds have their prior, `places` are theirs among all of that name. `of_group` says that they are coordinates of group effects."""
 
     weights: str
     sd: str
@@ -36,7 +35,6 @@ class SmoothPart:
     unit: float
     prior: str
     places: np.ndarray
-    scales: np.ndarray
     of_group: bool
 
 
@@ -112,7 +110,7 @@ class PredictorData:
         """Of all coefficients (p,), given the sds of each smooth's weights."""
         precision = self.precision.copy()
         for smooth, sd in zip(self.smooths, sds, strict=True):
-            precision[smooth.positions] = (sd[smooth.sd_of] * smooth.scales) ** -2.0
+            precision[smooth.positions] = sd[smooth.sd_of] ** -2.0
         return precision
 
     def information(self, f: int, w: np.ndarray) -> np.ndarray:
@@ -191,16 +189,14 @@ def predictor_data(
 
 
 def _smooth_part(weights: SmoothWeights, positions: np.ndarray, D: np.ndarray, unit: float) -> SmoothPart:
-    scales = np.ones(len(positions)) if weights.scales is None else weights.scales
     return SmoothPart(
         weights.name,
         weights.sd,
         weights.sd_of,
         positions,
-        unit / _size(D[:, positions] * scales),
+        unit / _size(D[:, positions]),
         weights.prior or weights.sd,
         np.array(weights.places or range(weights.sd_of.max() + 1)),
-        scales,
         bool(weights.places),
     )
 

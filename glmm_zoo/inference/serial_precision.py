@@ -5,17 +5,12 @@ Its correlation is a number without bounds: log((1 + ar1) / (1 - ar1)), or the l
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpttrf, dpttrs
 
 from glmm_zoo.formulas.series import Series
-
-_FARTHEST = 8.0  # of the correlation from where it starts
-_STEP = 0.05  # of finite differences
-_LONGEST = 1.0  # of a Newton step
 
 
 @dataclass(frozen=True)
@@ -67,38 +62,3 @@ def precision(series: Series, variance: float, correlation: float) -> Tridiagona
     diagonal = 1.0 / left
     diagonal[:-1] += w[1:] ** 2 / left[1:]
     return Tridiagonal(diagonal / variance, -(w / left)[1:] / variance)
-
-
-def next_process(
-    series: Series,
-    sd: float,
-    correlation: float,
-    information: np.ndarray,
-    score: np.ndarray,
-    prior_of_log_sd: tuple[float, float],
-) -> tuple[float, float]:
-    """The sd and the correlation after a Newton step on the evidence of all levels, with `information` (levels,) about each value and
-    `score` (levels,) at 0. Of the prior of log sd the first two derivatives are given; that of the correlation is its default."""
-    slope, bend = prior_of_log_sd
-
-    def objective(log_ratio: float, correlation: float) -> float:
-        Q = precision(series, sd**2 * np.exp(2.0 * log_ratio), correlation)
-        P = Q.plus(information)
-        evidence = 0.5 * (Q.log_determinant() - P.log_determinant() + score @ P.solved(score[:, None])[:, 0])
-        if series.process == "ar1":
-            prior = -2.0 * np.log(np.cosh(0.5 * correlation))
-        else:
-            prior = -correlation - series.middle_gap * np.exp(-correlation)
-        return float(evidence + prior + slope * log_ratio + 0.5 * bend * log_ratio**2)
-
-    x, steps = np.array([0.0, correlation]), np.eye(2) * _STEP
-    middle = objective(*x)
-    high, low = (np.array([objective(*(x + sign * e)) for e in steps]) for sign in (1, -1))
-    hessian = np.diag((high - 2 * middle + low) / _STEP**2)
-    for i, j in itertools.permutations(range(2)):
-        hessian[i, j] = (objective(*(x + steps[0] + steps[1])) - high[0] - high[1] + middle) / _STEP**2
-    values, vectors = np.linalg.eigh(-hessian)
-    step = vectors @ (vectors.T @ ((high - low) / (2 * _STEP)) / np.maximum(np.abs(values), 0.1))
-    x = x + step * min(1.0, _LONGEST / max(1e-12, float(np.max(np.abs(step)))))
-    start = first_correlation(series)
-    return float(sd * np.exp(x[0])), float(np.clip(x[1], start - _FARTHEST, start + _FARTHEST))

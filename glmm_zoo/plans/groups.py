@@ -14,7 +14,7 @@ from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
-from glmm_zoo.formulas.structures import LevelStructure
+from glmm_zoo.formulas.structures import KnownCovariance, LevelStructure
 
 type _Term = tuple[PredictorDesign, GroupEffects]
 
@@ -106,7 +106,7 @@ class Group:
     @property
     def in_design(self) -> bool:
         """Whether a row's effect is made of those of several levels, so that the approximation has them as coefficients of columns."""
-        return self.structure is not None or bool(self.shares)
+        return isinstance(self.structure, KnownCovariance) or bool(self.shares)
 
     @property
     def random(self) -> str:
@@ -114,9 +114,15 @@ class Group:
         return self.free("u" if self.structure is None else "v")
 
     @property
+    def randoms(self) -> tuple[str, ...]:
+        """Those of all variables that the effects are made of: "v_site" and "e_site" where neighbours share a part of the variance."""
+        shared = self.structure is not None and self.structure.shared
+        return (self.random, self.name("e")) if shared else (self.random,)
+
+    @property
     def effect_variables(self) -> tuple[str, ...]:
         """The names of all variables that have effects by level, once."""
-        return tuple(dict.fromkeys((self.name("u"), self.free("u"), self.random)))
+        return tuple(dict.fromkeys((self.name("u"), self.free("u"), *self.randoms)))
 
     @property
     def effect_dim(self) -> str:

@@ -67,7 +67,7 @@ def predictor_parameters(
             needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
-        if g.structure is not None and g.structure.ratios is not None:
+        if g.structure is not None and g.structure.shared:
             rho = prefixed(g.prefix, "rho")
             needed.append(
                 Parameter(g.name("rho"), "unit", ((f"{rho}[{g.factor.name}]", rho),), (priors.SHARE_DEFAULT,))

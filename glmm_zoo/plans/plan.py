@@ -168,11 +168,11 @@ def _structure_of(group: Group, predictors: Sequence[PredictorDesign]) -> dict[s
         "kind": group.structure.kind,
         "table": group.structure.table.name,
         "coordinates": group.random,
+        **({"rho": group.name("rho"), "unstructured": group.name("e")} if group.structure.shared else {}),
         "columns": list(term.factor),
         "levels": len(group.factor.levels),
         "variance": group.structure.variance,
     }
-    described |= {} if group.structure.ratios is None else {"rho": group.name("rho")}
     return {"levels": len(with_rows), "structure": described}
 
 

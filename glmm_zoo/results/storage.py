@@ -108,7 +108,8 @@ def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
     missing values of covariates."""
     weights = [*(smooth["weights"] for smooth in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
     effects = (name for group in spec["groups"].values() for name in (group["u"], group.get("at_means", {}).get("u")))
-    coordinates = (group.get("structure", {}).get("coordinates") for group in spec["groups"].values())
+    parts = ("coordinates", "unstructured")
+    coordinates = (group.get("structure", {}).get(part) for group in spec["groups"].values() for part in parts)
     unknowns = (covariate["unknown"] for covariate in spec.get("covariates", {}).values() if covariate["missing"])
     return {*filter(None, (*effects, *coordinates)), *weights, *unknowns}
 
@@ -192,26 +193,33 @@ def _read_table(tree: xr.DataTree, dim: str) -> pd.DataFrame:
     return pd.DataFrame(columns).set_index(pd.Index(stored[dim].values, name=dim))
 
 
-def level_table_variable(table: LevelTable) -> tuple[str, xr.Variable]:
-    """A table of numbers between levels as group `constant_data` keeps it, and its name there."""
+def level_table_variables(table: LevelTable) -> dict[str, xr.Variable]:
+    """A table of numbers between levels as group `constant_data` keeps it, by the names there; of a list of neighbours the pairs, and the
+    levels beside them."""
     import xarray as xr
 
-    values = table.values
+    values, name, level = table.values, f"table:{table.name}", f"level:{table.name}"
+    attributes = {"table": table.name, "source": table.source}
+    if table.is_list:
+        pairs = xr.Variable((f"pair:{table.name}", f"end:{table.name}"), values.astype(np.int32), attributes)
+        return {name: pairs, f"levels:{table.name}": xr.Variable(level, np.array(table.levels))}
     whole = np.array_equal(values, values.astype(np.int8))  # an adjacency is 64 times smaller on disk
-    attributes = {"table": table.name, "source": table.source, "levels": json.dumps(table.levels)}
-    dims = (f"level:{table.name}", f"level:{table.name}_bis")
-    return f"table:{table.name}", xr.Variable(dims, values.astype(np.int8) if whole else values, attributes)
+    attributes["levels"] = json.dumps(table.levels)
+    return {name: xr.Variable((level, f"{level}_bis"), values.astype(np.int8) if whole else values, attributes)}
 
 
 def stored_level_tables(tree: xr.DataTree) -> dict[str, LevelTable]:
     """The tables of numbers between levels that a fit used, by name."""
-    return {
-        v.attrs["table"]: LevelTable(
-            v.attrs["table"], v.attrs["source"], tuple(json.loads(v.attrs["levels"])), v.values.astype(np.float64)
-        )
-        for v in tree["constant_data"].dataset.data_vars.values()
-        if "table" in v.attrs
-    }
+    stored = tree["constant_data"].dataset
+    return {v.attrs["table"]: _level_table(stored, v) for v in stored.data_vars.values() if "table" in v.attrs}
+
+
+def _level_table(stored: xr.Dataset, variable: xr.DataArray) -> LevelTable:
+    name, source, levels = (variable.attrs.get(key) for key in ("table", "source", "levels"))
+    if levels is None:
+        labels = stored[f"levels:{name}"].values
+        return LevelTable(str(name), str(source), tuple(map(str, labels)), variable.values.astype(np.int64))
+    return LevelTable(str(name), str(source), tuple(json.loads(levels)), variable.values.astype(np.float64))
 
 
 def stored_data(tree: xr.DataTree) -> Any:

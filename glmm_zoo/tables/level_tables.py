@@ -14,24 +14,38 @@ import pyarrow as pa
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.tables.files import RawTable, read_table
 
-MOST_TABLE_LEVELS = 3000  # of a table, which is dense: 72 MB, and some seconds for its eigenvectors
+MOST_TABLE_LEVELS = 3000  # of a square table: 72 MB, and some seconds for its eigenvalues
+MOST_NEIGHBOURS_LEVELS = 100_000  # of a list of neighbours
 _ENDS = ("from", "to")
 _FORM = "a square table has the levels in its first column and in its header, a list of neighbours the columns 'from' and 'to'"
 
 
 @dataclass(frozen=True, eq=False)
 class LevelTable:
-    """A number for each pair of levels, `values` (levels, levels), as it was read from `source`."""
+    """A number for each pair of levels, as it was read from `source`: `values` (levels, levels), or of a list of neighbours the places
+    of each pair once (pairs, 2), as whole numbers, the lower one first."""
 
     name: str
     source: str
     levels: tuple[str, ...]
     values: np.ndarray
 
+    @property
+    def is_list(self) -> bool:
+        return self.values.dtype.kind == "i"
+
+    def square(self) -> np.ndarray:
+        """The numbers (levels, levels); of neighbours 1."""
+        if not self.is_list:
+            return self.values
+        whole = np.zeros((len(self.levels),) * 2)
+        whole[tuple(self.values.T)] = whole[tuple(self.values[:, ::-1].T)] = 1.0
+        return whole
+
     def sha256(self) -> str:
         """Digest of levels and numbers; the same for a file and for a frame of its values."""
         digest = hashlib.sha256("\0".join(self.levels).encode())
-        digest.update(np.ascontiguousarray(self.values, dtype=np.float64).tobytes())
+        digest.update(np.ascontiguousarray(self.values, dtype=np.int64 if self.is_list else np.float64).tobytes())
         return digest.hexdigest()
 
 
@@ -107,18 +121,19 @@ def _columns_and_rows(given: Any) -> tuple[str, dict[str, list[Any]], list[str] 
 
 
 def _from_pairs(first: Sequence[Any], second: Sequence[Any]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Levels and adjacency of a list of neighbours."""
+    """Levels of a list of neighbours, and the places of each pair."""
     for i, pair in enumerate(zip(first, second, strict=True)):
         if any(value is None or value != value for value in pair):
             raise InputError(f"row {i + 1} lacks one of two neighbours; fill it in, or leave the row out")
     pairs = [(str(a), str(b)) for a, b in zip(first, second, strict=True)]
     levels = tuple(sorted({level for pair in pairs for level in pair}))
-    _refuse_many(levels)
+    if len(levels) > MOST_NEIGHBOURS_LEVELS:
+        raise InputError(
+            f"it has {len(levels):,} levels, and at most {MOST_NEIGHBOURS_LEVELS:,} are computed with; join small ones"
+        )
     place = {level: i for i, level in enumerate(levels)}
-    values = np.zeros((len(levels), len(levels)))
-    for a, b in pairs:
-        values[place[a], place[b]] = values[place[b], place[a]] = 1.0
-    return levels, values
+    places = np.array([(place[a], place[b]) for a, b in pairs], np.int64).reshape(-1, 2)
+    return levels, np.unique(np.sort(places, axis=1), axis=0)
 
 
 def _from_square(columns: Mapping[str, list[Any]], rows: list[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
@@ -161,8 +176,8 @@ def _numbers(name: str, values: Sequence[Any], rows: Sequence[str]) -> np.ndarra
 def _refuse_many(levels: Sequence[str]) -> None:
     if len(levels) > MOST_TABLE_LEVELS:
         raise InputError(
-            f"it has {len(levels):,} levels, and at most {MOST_TABLE_LEVELS:,} are computed with, because the table is held whole; leave out "
-            "levels that the data do not need, or join small ones"
+            f"it has {len(levels):,} levels, and at most {MOST_TABLE_LEVELS:,} are computed with, because the table is held whole; of neighbours "
+            "give a list instead, with the columns 'from' and 'to'; else leave out levels that the data do not need"
         )
 
 

@@ -13,10 +13,12 @@ import pytest
 from rows import visits
 
 import glmm_zoo as zoo
+from glmm_zoo.formulas.banded import Banded
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.structures import covariance_structure, neighbour_structure
+from glmm_zoo.formulas.neighbours import neighbour_structure
+from glmm_zoo.formulas.structures import covariance_structure
 from glmm_zoo.formulas.terms import fixed_formula
-from glmm_zoo.tables.level_tables import MOST_TABLE_LEVELS, LevelTable, read_level_table
+from glmm_zoo.tables.level_tables import LevelTable, read_level_table
 
 LEVELS = tuple("ABCDEFGHIJ")  # of visits().g, and J, which has no rows
 COV, CAR = "y ~ x + (1 | gr(g, cov=A))", 'y ~ x + car(W, gr=g, type="{}")'
@@ -52,26 +54,42 @@ def test_a_covariance_is_that_of_the_table() -> None:
     assert structure.variance == pytest.approx(np.diag(covariance()).mean())
 
 
-def test_intrinsic_effects_have_the_generalised_inverse() -> None:
-    W = neighbours(*CIRCLE)
-    structure = neighbour_structure(read_level_table("W", W), "icar")
-    np.testing.assert_allclose(structure.basis @ structure.basis.T, np.linalg.pinv(laplacian(W)), atol=1e-12)
-    np.testing.assert_allclose(structure.basis.sum(axis=0), 0.0, atol=1e-12)
-    assert structure.basis.shape == (10, 9)
+@pytest.mark.parametrize("kind", ["icar", "bym2"])
+def test_neighbours_have_the_generalised_inverse_in_each_part_of_the_map(kind: str) -> None:
+    """Freni-Sterrantino et al. (2018): of "bym2" the geometric mean of the variances is 1 in each part, and an island's variance is 1."""
+    W = neighbours(*(CIRCLE if kind == "icar" else PARTS))
+    of = neighbour_structure(read_level_table("W", W), kind)
+    expected, eigenvalues, parts = np.eye(10), [], [slice(0, 10)] if kind == "icar" else [slice(0, 4), slice(4, 8)]
+    for part in parts:
+        spatial = np.linalg.pinv(laplacian(W)[part, part], hermitian=True, rcond=1e-10)
+        scale = np.exp(np.log(np.diag(spatial)).mean()) if kind == "bym2" else 1.0
+        np.testing.assert_allclose(of.scales[of.part[part]], scale, rtol=1e-10)
+        expected[part, part] = spatial / scale
+        eigenvalues += (scale * np.linalg.eigvalsh(laplacian(W)[part, part])[1:]).tolist()
+    assert of.log_determinant == pytest.approx(np.log(eigenvalues).sum(), rel=1e-12)
+    assert of.variance == pytest.approx(np.diag(expected).mean(), rel=1e-12)
+    Q = np.empty((10, 10))
+    Q[np.ix_(of.order, of.order)] = whole(of.grounded(0.0))
+    np.testing.assert_allclose(np.linalg.pinv(Q, hermitian=True, rcond=1e-10), expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.3, 1.0])
-def test_bym2_scales_each_part_of_the_map_by_itself(rho: float) -> None:
-    """Freni-Sterrantino et al. (2018): the geometric mean of the variances is 1 in each part, and an island's variance is 1."""
-    W = neighbours(*PARTS)
-    structure = neighbour_structure(read_level_table("W", W), "bym2")
-    expected = np.eye(10)
-    for part in (slice(0, 4), slice(4, 8)):
-        spatial = np.linalg.pinv(laplacian(W)[part, part])
-        scaled = spatial / np.exp(np.log(np.diag(spatial)).mean())
-        expected[part, part] = rho * scaled + (1 - rho) * np.eye(4)
-    scaled_basis = structure.basis * structure.scales(rho)
-    np.testing.assert_allclose(scaled_basis @ scaled_basis.T, expected, atol=1e-12)
+def whole(matrix: Banded) -> np.ndarray:
+    size = matrix.below.shape[1]
+    lower = sum(np.diag(row[: size - i], -i) for i, row in enumerate(matrix.below) if i < size)
+    return lower + np.tril(lower, -1).T
+
+
+def test_a_large_map_has_a_narrow_band_and_the_scale_of_the_dense_one() -> None:
+    """A lattice of 20 x 25 areas named at random."""
+    names = np.random.default_rng(1).permutation(500).reshape(20, 25)
+    pairs = [(names[1:], names[:-1]), (names[:, 1:], names[:, :-1])]
+    one, other = (np.concatenate([p[k].ravel() for p in pairs]) for k in (0, 1))
+    of = neighbour_structure(read_level_table("W", pd.DataFrame({"from": one, "to": other})), "bym2")
+    assert of.widths.max() <= 30
+    W = np.zeros((500, 500))
+    W[tuple(of.pairs.T)] = W[tuple(of.pairs.T[::-1])] = 1
+    spatial = np.linalg.pinv(np.diag(W.sum(axis=1)) - W, hermitian=True, rcond=1e-10)
+    assert of.scales == pytest.approx(np.exp(np.log(np.diag(spatial)).mean()), rel=1e-9)
 
 
 # -------------------------------------------------------------------------------------------------------- how it is read
@@ -101,7 +119,7 @@ def test_a_list_of_neighbours_names_each_pair_once_or_twice() -> None:
     pairs = pd.DataFrame({"from": ["b", "a", "c"], "to": ["a", "b", "b"]})
     table = read_level_table("W", pairs)
     assert table.levels == ("a", "b", "c")
-    np.testing.assert_array_equal(table.values, [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(table.square(), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
 
 
 # ---------------------------------------------------------------------------------------------------------- refusals
@@ -115,6 +133,7 @@ def changed(table: pd.DataFrame, row: str, column: str, value: Any) -> pd.DataFr
     )
 
 
+CHAIN = pd.DataFrame({"from": LEVELS[:-1], "to": LEVELS[1:]})
 TWINS = covariance()
 TWINS.loc["B"] = TWINS.loc["A"]
 TWINS["B"] = TWINS["A"]
@@ -131,7 +150,8 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "text": (COV, {"A": changed(covariance(), "C", "D", "?")}, r"table 'A': row 'C', column 'D' has '\?'; all of a square table are numbers"),
     "not square": (COV, {"A": covariance().drop(columns="C")}, "table 'A': it has 10 rows and 8 columns of levels"),
     "strangers": (COV, {"A": covariance().rename(index={"C": "c"})}, r"level 'c' has a row and no column; did you mean 'C'\?"),
-    "too many": (COV, {"A": pd.DataFrame({"from": range(MOST_TABLE_LEVELS), "to": range(1, MOST_TABLE_LEVELS + 1)})}, "it has 3,001 levels, and at most 3,000"),
+    "a list": (COV, {"A": CHAIN}, r"is a list of neighbours, and cov= takes covariances, a square table; write car\(A"),
+    "itself in a list": (CAR.format("bym2"), {"W": pd.concat([CHAIN, pd.DataFrame({"from": ["B"], "to": ["B"]})])}, "says that 'B' is its own neighbour; leave that row out"),
     "half a pair": (CAR.format("bym2"), {"W": pd.DataFrame({"from": ["A", "B"], "to": ["B", None]})}, "row 2 lacks one of two neighbours"),
     "weights": (CAR.format("bym2"), {"W": neighbours(*CIRCLE) * 2}, "row 'A', column 'B' has 2; make it 1 or 0"),
     "one way": (CAR.format("bym2"), {"W": changed(neighbours(*CIRCLE), "A", "B", 0)}, "not symmetric, as an adjacency is: row 'A', column 'B' has 0"),
@@ -146,6 +166,30 @@ def test_tables_that_cannot_be_are_refused(name: str) -> None:
     formula, tables, sentence = REFUSED[name]
     with pytest.raises(zoo.InputError, match=sentence):
         zoo.hierarchical_linear(visits(), formula, tables=tables)
+
+
+@pytest.mark.parametrize(
+    ("limit", "table", "sentence"),
+    [
+        ("level_tables.MOST_TABLE_LEVELS", covariance(), "10 levels, and at most 4 are computed with.*; of neighbours give a list instead"),
+        ("level_tables.MOST_NEIGHBOURS_LEVELS", pd.DataFrame({"from": range(9), "to": range(1, 10)}), "it has 10 levels, and at most 4"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_too_large_are_refused(
+    limit: str, table: pd.DataFrame, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"glmm_zoo.tables.{limit}", 4)
+    with pytest.raises(zoo.InputError, match=sentence):
+        read_level_table("A", table)
+
+
+def test_neighbours_who_stand_in_no_order_near_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glmm_zoo.formulas.neighbours._MOST_ENTRIES", 50)
+    everybody = pd.DataFrame(list(itertools.combinations(LEVELS, 2)), columns=["from", "to"])
+    with pytest.raises(
+        zoo.InputError, match="in no order that was found do neighbours of its 10 levels stand near each other"
+    ):
+        neighbour_structure(read_level_table("W", everybody), "icar")
 
 
 @pytest.mark.parametrize(

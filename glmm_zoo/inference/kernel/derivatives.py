@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from glmm_zoo.inference.kernel.bands import passed_through
 from glmm_zoo.inference.kernel.expression import (
     PREDICATES,
     RECURRENCES,
+    TRIANGULAR,
     Expressions,
     Node,
     UnsupportedError,
@@ -124,8 +126,9 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
         elif node.op == "pack":
             for i, v in enumerate(node.args):
                 give(v, E.element(g, i), None)
-        elif node.op in RECURRENCES:
-            for target, amount in passed_on(E, node, g):
+        elif node.op in RECURRENCES or node.op in TRIANGULAR:
+            passed = passed_on if node.op in RECURRENCES else passed_through
+            for target, amount in passed(E, node, g):
                 give(target, amount, node.domain)
         else:
             for target, amount in _local(E, node, g):

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Expressions, Node, reachable
+from glmm_zoo.inference.kernel.expression import PREDICATES, PRODUCTS, RECURRENCES, Expressions, Node, reachable
 from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
 from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
 from glmm_zoo.inference.kernel.products import product_functions, write_product
@@ -67,7 +67,7 @@ class Emitter:
         stage: dict[Node, int] = {}
         for node in self.order:
             arguments = max((stage[a] for a in node.args), default=0)
-            moved = node.op in {"sum", "element", "scatter", "product", *RECURRENCES} or (
+            moved = node.op in {"sum", "element", "scatter", *PRODUCTS, *RECURRENCES} or (
                 node.op == "gather" and node.args[0].op not in MEMORY
             )
             if node.op == "element" and node.args[0].op in MEMORY:
@@ -81,7 +81,7 @@ class Emitter:
 
         def loop_of(user: Node, a: Node) -> int:
             """The stage of the loop in which `user` needs its argument."""
-            across = user.op in {"sum", "scatter", "product", *RECURRENCES} or (
+            across = user.op in {"sum", "scatter", *PRODUCTS, *RECURRENCES} or (
                 user.op in ("element", "gather") and a.op not in MEMORY
             )
             return stage[user] - 1 if across else stage[user]
@@ -99,7 +99,7 @@ class Emitter:
                 for u in uses[node]
                 if u.domain is not None and u.op not in ("scatter",) and loop_of(u, node) > stage[node]
             ]
-            needs = any(u.op in ("element", "gather", "pack", "product") for u in uses[node])
+            needs = any(u.op in {"element", "gather", "pack", *PRODUCTS} for u in uses[node])
             if needs or (later and not self._cheap(node)):
                 self.kept.add(node)
         self.loops: dict[tuple[int, int], list[Node]] = {}
@@ -228,7 +228,7 @@ class Emitter:
         last = max([*self.stage.values(), *(at for at, _ in self.loops)], default=0)
         for at in range(last + 1):
             for node in self.order:
-                if node.op == "product" and self.stage[node] == at:
+                if node.op in PRODUCTS and self.stage[node] == at:
                     write_product(self, node)
             for node in self.order:
                 if node.op == "pack" and self.stage[node] == at:

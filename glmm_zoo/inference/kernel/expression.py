@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glmm_zoo.formulas.banded import Triangle
+
 
 class UnsupportedError(Exception):
     """The graph holds something that this compiler does not know; another backend takes it."""
@@ -33,6 +35,8 @@ class Node:
 
 
 RECURRENCES = {"onward", "back", "predicted"}  # see `recurrences`
+TRIANGULAR = {"below", "above", "times"}  # see `bands`
+PRODUCTS = {"product", *TRIANGULAR}  # of a matrix of data and a vector
 PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
 SPARSE = 8  # of a matrix of which at most one number in so many is not zero the zeros are left out
 LARGE = 20_000  # rows; what smaller loops read is in the cache in any order
@@ -184,6 +188,18 @@ class Expressions:
         matrix[places] = self.data[of.values]
         return matrix
 
+    def triangle(self, matrix: Triangle) -> tuple[int, int, int]:
+        """The places of the data of a triangular matrix: where its rows start, its entries, its diagonal."""
+        entries, diagonal = (self._kept(self.data, x, np.float64) for x in (matrix.entries, matrix.diagonal))
+        return self.index(matrix.starts), entries, diagonal
+
+    def band(self, op: str, matrices: tuple[int, ...], args: tuple[Node, ...]) -> Node:
+        """The vector of one of `TRIANGULAR`; the last of `args` is x."""
+        size = args[-1].domain
+        if size is None:
+            raise UnsupportedError("a triangular system with one number on its right")
+        return self._make(op, args, size, matrices)
+
     def recurrence(self, op: str, args: tuple[Node, ...], size: int) -> Node:
         """A vector whose elements are made one after another, one of `RECURRENCES`."""
         return self._make(op, args, size)
@@ -290,8 +306,11 @@ def rows_in_order(E: Expressions, roots: Iterable[Node]) -> Mapping[int, np.ndar
     Rows sorted by the levels of the largest factor gather and scatter in memory that is at hand. By size of the domain.
     """
     nodes = reachable(roots)
-    fixed = {n.domain for n in nodes if n.op in {"load", "scatter", "pack", "product", *RECURRENCES}}
-    fixed |= {a.domain for n in nodes if n.op in ("gather", "element", "product") for a in n.args}
+    fixed = {n.domain for n in nodes if n.op in {"load", "scatter", "pack", *PRODUCTS, *RECURRENCES}}
+    fixed |= {a.domain for n in nodes if n.op in {"gather", "element", *PRODUCTS} for a in n.args}
+    fixed |= {len(E.indices[n.static[0]]) for n in nodes if n.op in TRIANGULAR} | {
+        len(E.data[n.static[1]]) for n in nodes if n.op in TRIANGULAR
+    }
     longest: dict[int, int] = {}
     for n in nodes:
         if n.op == "gather" and n.domain is not None and n.domain >= LARGE and n.domain not in fixed:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
-from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Node
+from glmm_zoo.inference.kernel.expression import PREDICATES, PRODUCTS, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
 
-MEMORY = {"load", "data", "scatter", "pack", "product", *RECURRENCES}  # vectors that are in memory by themselves
+MEMORY = {"load", "data", "scatter", "pack", *PRODUCTS, *RECURRENCES}  # vectors that are in memory by themselves
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq"}
 
 

@@ -327,11 +327,20 @@ def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArr
     return ExpressionArray(items_of([t.E.recurrence(of, args, size)], (1,)), 0, size)
 
 
+def _band(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    if type(op).__name__ == "BandTimes":
+        raise UnsupportedError(str(op))
+    s, x = t.written_out(inputs[0]).items.item(), t.vectors(inputs[1])
+    (starts, *A), (_, *B) = t.E.triangle(op.A), t.E.triangle(op.B)
+    y = t.E.band("above" if op.transposed else "below", (starts, *A, *B), (s, x.items[0]))
+    return ExpressionArray(items_of([y], (1,)), 0, x.size)
+
+
 HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = {
     "Elemwise": _elementwise, "DimShuffle": _dimshuffle, "Sum": _sum, "Max": _maximum, "Any": _any, "All": _all, "LogSumExp": _log_sum_exp,
     "Dot": _dot, "Blockwise": _dot, "Join": _join, "MakeVector": _make_vector, "Alloc": _alloc, "Reshape": _reshape,
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
-    "Recurrence": _recurrence, "PredictedVariance": _recurrence,
+    "Recurrence": _recurrence, "PredictedVariance": _recurrence, "BandSolved": _band, "BandTimes": _band,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
     "ConwayMaxwell": _conway_maxwell, "LogRising": _rising,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],

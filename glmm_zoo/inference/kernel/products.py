@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel.expression import Node, Nonzeros
+from glmm_zoo.inference.kernel.bands import band_function, write_band
+from glmm_zoo.inference.kernel.expression import TRIANGULAR, Node, Nonzeros
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
@@ -122,11 +123,14 @@ def product_functions(nodes: Iterable[Node], lanes: int) -> list[str]:
     dense = _CODE
     for name, value in replaced.items():
         dense = dense.replace(name, value)
-    return [code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse]
+    bands = [band_function(op, lanes) for op in sorted({n.op for n in nodes} & TRIANGULAR)]
+    return [*(code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse), *bands]
 
 
 def write_product(emitter: Emitter, node: Node) -> None:
     """The call of the function, which stores the vector of a product in scratch memory."""
+    if node.op in TRIANGULAR:
+        return write_band(emitter, node)
     assert node.domain is not None
     (v,) = node.args
     assert v.domain is not None
