@@ -21,6 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable . --group dev
 	$(BIN)/python -m compileall -q glmm_zoo # bytecode now, since PYTHONDONTWRITEBYTECODE would have every start compile anew
+	$(BIN)/python -c "import matplotlib.font_manager" # which lists the fonts of the machine, once
 	@touch $@
 
 fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well; ARGS=--overwrite replaces a fit
