@@ -171,6 +171,7 @@ def test_a_fit_that_was_changed_is_read_or_told(fit: xr.DataTree, group: str) ->
             read_or_told(f"{group} {said}", read, with_group(fit, group, data))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_metadata_that_were_changed_are_read_or_told(fit: xr.DataTree) -> None:
     for said, content in changed_metadata(json.loads(fit.attrs["glmm_zoo"])):

@@ -238,6 +238,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "--data gives further imputed tables beside DATA" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_replay_fits_each_table_again_with_its_own_seed(tmp_path):
     tree = fitted()
     zoo.save(tree, tmp_path / "fit.nc")

@@ -78,6 +78,7 @@ def not_interpolated(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
     return np.array(conway_maxwell(eta, possible(eta, nu)))
 
 
+@pytest.mark.slow
 def test_numpys_sums_of_many_draws_and_rows_are_interpolated():
     rng = np.random.default_rng(1)
     for log_nu in (-4.0, -1.0, 0.0, 1.0, 1.45, 3.0):

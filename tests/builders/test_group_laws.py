@@ -295,6 +295,7 @@ def test_what_is_told_of_tails(with_tails):
     assert zoo.predictions(with_tails, many().head(2), scale="response").table["median"].isin([0, 0.5, 1]).all()
 
 
+@pytest.mark.slow
 def test_page_and_file(with_tails, tmp_path):
     zoo.save(with_tails, tmp_path / "fit.nc")
     tree = zoo.load(tmp_path / "fit.nc")

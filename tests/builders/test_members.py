@@ -327,6 +327,7 @@ def test_members_and_weights_are_no_covariates_of_checks(tree):
     assert list(rows.covariates) == ["x"]
 
 
+@pytest.mark.slow
 def test_page_file_and_variations(tree, tmp_path):
     zoo.save(tree, tmp_path / "fit.nc")
     again = zoo.load(tmp_path / "fit.nc")

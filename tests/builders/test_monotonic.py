@@ -237,7 +237,7 @@ REFUSED = {
 }  # fmt: skip
 WORDS = {
     "hazard": r"mo\(stage\) is not available here; write C\(stage\)",
-    "nominal": r"without group terms, s\(\), mo\(\) and offset\(\)",
+    "nominal": r"without group terms, s\(\), mo\(\), mi\(\) and offset\(\)",
     "simplex of a coefficient": r"shares that sum to one take Dirichlet\(a\)",
     "prior of another column": r"unknown parameter 'simplex\[x\]'; did you mean 'simplex'",
 }

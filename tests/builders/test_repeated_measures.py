@@ -204,7 +204,10 @@ def test_the_formula_of_dispersion_stands_for_sds_by_visit():
 # ------------------------------------------------------------------------------------------------------------- simulation
 
 
-@pytest.mark.parametrize("structure", ["unstructured", "ar1", "car1", "compound", "toeplitz"])
+@pytest.mark.parametrize(
+    "structure",
+    ["ar1", "compound", *(pytest.param(s, marks=pytest.mark.slow) for s in ("unstructured", "car1", "toeplitz"))],
+)
 def test_draws_have_the_covariance_of_the_structure(structure):
     frame, model, draws = trial(), model_of(structure), 4000
     p, eta, _ = values_at(model, row_models.random_point(model, 7, 0.4))

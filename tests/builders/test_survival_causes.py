@@ -160,6 +160,7 @@ def test_observed_incidences_are_those_of_survfit() -> None:
             np.testing.assert_allclose(aalen_johansen(rows.time, status, k).at(t)[0], of[cause][i], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_incidences_of_a_fit_are_those_of_survfit(tmp_path: Path) -> None:
     """Of a model that leaves the arms free, within two standard errors of the data; the page has both."""
     d, of = data_set("sim_causes.csv"), reference("causes_aalen_johansen")["parameters"]

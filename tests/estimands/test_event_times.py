@@ -48,6 +48,7 @@ def test_lognormal_survival_in_a_population_is_lognormal() -> None:
         np.testing.assert_allclose(one, stats.norm.sf(np.log(t), mean, sd), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_mean_and_median_of_an_average_curve() -> None:
     tree, d = tree_of_row(LOGNORMAL.name), asked_rows(LOGNORMAL)
     horizon = d.t.max()

@@ -19,6 +19,15 @@ from glmm_zoo.estimands.prior_predictive import PriorPredictive, rough
 from glmm_zoo.inference.prior_draws import prior_as_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
+FAST = (
+    "hierarchical_logistic",
+    "gamma",
+    "ordinal",
+    "zero_inflated_poisson",
+    "meta_analysis",
+    "joint_outcomes",
+    "joint_survival",
+)
 ONE_OF_EACH = list({row.builder: row for row in reversed(ROWS)}.values())
 
 
@@ -129,7 +138,10 @@ def test_a_mean_is_held_against_the_range_of_the_data(sigma: float, told: bool) 
     assert ("more than 10 times as wide" in words) == told
 
 
-@pytest.mark.parametrize("row", ONE_OF_EACH, ids=lambda row: row.builder)
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.builder, marks=[] if row.builder in FAST else pytest.mark.slow) for row in ONE_OF_EACH],
+)
 def test_every_builder_has_words_and_a_picture(row) -> None:
     found = zoo.prior_predictive(row_models.model_of(row.name), draws=100)
     assert len(found.sentences) >= 3 and all(s.endswith(".") and "nan" not in s for s in found.sentences)

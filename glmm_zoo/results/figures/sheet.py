@@ -89,14 +89,16 @@ class Sheet:
         return axes
 
     def _plain(self, axis: Axes) -> None:
-        """Spines in grey, text in the page's ink."""
+        """Spines left and below only, in grey; text in the page's ink."""
         from matplotlib.ticker import MaxNLocator
 
         from glmm_zoo.results.figures.ticks import Ticks
 
         axis.patch.set_visible(False)
-        for spine in axis.spines.values():
-            spine.set(color=self.colour["muted"], linewidth=0.8, position=("outward", 0))
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8, position=("outward", 0))
         most = 4 if self.narrow else 5
         for along, vertical in ((axis.xaxis, False), (axis.yaxis, True)):
             self._ticks[along] = Ticks(

@@ -12,7 +12,6 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT
-from matplotlib.spines import Spine
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -43,15 +42,13 @@ class _Up(_Bare, YAxis):
 
 
 class BareAxes(Axes):
-    """Axes with spines left and below, whose ticks are drawn by `Ticks`; without matplotlib's own they are made in less than half the time."""
-
-    def _gen_axes_spines(self) -> dict[str, Spine]:
-        return {side: Spine.linear_spine(self, side) for side in ("left", "bottom")}
+    """Axes whose ticks are drawn by `Ticks`; without matplotlib's own they are made in less than half the time."""
 
     def _init_axis(self) -> None:
         self.xaxis, self.yaxis = _Across(self, clear=False), _Up(self, clear=False)
-        self.spines["bottom"].register_axis(self.xaxis)
-        self.spines["left"].register_axis(self.yaxis)
+        for sides, axis in (("bottom", "top"), self.xaxis), (("left", "right"), self.yaxis):
+            for side in sides:
+                self.spines[side].register_axis(axis)
 
 
 class Ticks(Artist):
