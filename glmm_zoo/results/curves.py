@@ -157,10 +157,13 @@ def credible_bands(f: np.ndarray, prob: float) -> dict[str, np.ndarray]:
 
 def level_and_inverse_link(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Draws (m,) of a linear predictor at the covariates' means and curves of zero, NaN without an intercept; its inverse link."""
-    posterior, spec = tree["posterior"].dataset.stack(sample=("chain", "draw")), metadata(tree)["spec"]
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     lead = f"{prefix}_" if prefix else ""
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    own = [name for name in (f"{lead}Intercept", f"{lead}beta") if name in posterior]  # not all that the file holds
+    posterior = posterior[own].stack(sample=("chain", "draw"))
     if f"{lead}Intercept" not in posterior:
-        return np.full(posterior.sizes["sample"], np.nan), LINKS["identity"].inverse
+        return np.full(draws, np.nan), LINKS["identity"].inverse
     level = posterior[f"{lead}Intercept"].values
     if f"{lead}beta" in posterior:
         level = (

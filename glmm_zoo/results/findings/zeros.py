@@ -23,8 +23,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     """How many zeros there are, how many the model predicts, and a sentence when they do not agree."""
     spec = metadata(tree)["spec"]
     y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)  # (n,)
-    predicted = tree["posterior_predictive"].dataset[spec["outcome"]].stack(sample=("chain", "draw"))
-    drawn = predicted.transpose("sample", "row").values.astype(float)  # (draws, n)
+    predicted = tree["posterior_predictive"].dataset[spec["outcome"]].transpose("chain", "draw", "row")
+    drawn = predicted.values.reshape(-1, len(y)).astype(float)  # (draws, n)
     observed, expected = int((y == 0).sum()), (drawn == 0).sum(axis=1)
     median, low, high = interval_table({"zeros": expected}, prob, "count").loc["zeros"]
     more, fewer = float((expected >= observed).mean()), float((expected <= observed).mean())
