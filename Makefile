@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes browser test validate promises qualify calibrate certificates bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate promises qualify calibrate certificates bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
@@ -39,6 +39,15 @@ predictions: $(READY) ## Predict rows of the fit in FIT, or those of DATA; ARGS=
 comparisons slopes: $(READY) ## Compare what the fit in FIT expects if the variable OF changes; slopes: how fast it changes
 	@test -n "$$FIT" && test -n "$$OF" || { echo 'FIT or OF is missing; for example: make $@ FIT=fits/multicenter.nc OF=period' >&2; exit 2; }
 	@$(BIN)/glmm-zoo $@ "$$FIT" "$$OF" $(if $(DATA),"$$DATA") $(if $(OUT),--out "$$OUT") $(ARGS)
+
+notebook: $(READY) ## Open the examples in Jupyter Lab
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group notebook
+	$(BIN)/jupyter lab notebooks $(ARGS)
+
+docs: $(READY) ## Build the site of the documentation, with its examples run, to docs/_build/html
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . docs/_build/html
+	@echo 'open docs/_build/html/index.html'
 
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
@@ -87,7 +96,7 @@ readme: $(READY) ## Write the tables of README, models/README.md and docs/decisi
 	UPDATE_README=1 $(BIN)/python -m pytest tests/test_readme.py
 
 constraints: ## Resolve and pin every dependency anew
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --all-extras --group dev --group tools pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --all-extras --group dev --group docs --group notebook --group tools pyproject.toml --output-file constraints.txt
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .venv-bambi .pytest_cache .ruff_cache dist build
