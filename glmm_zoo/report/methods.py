@@ -333,7 +333,7 @@ def _sampler(parts: Parts) -> str:
     warm = f" after {sampling['tune']} for warm-up" if "tune" in sampling else ""
     used = [
         f"{name} {versions[key]}"
-        for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie"))
+        for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie"), ("BlackJAX", "blackjax"))
         if key in versions
     ]
     return f"The posterior was sampled with the No-U-Turn Sampler ({plural(chains, 'chain')}, {kept}{warm}{'; ' if used else ''}{', '.join(used)})."
