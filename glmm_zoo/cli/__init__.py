@@ -43,14 +43,14 @@ def run(tokens: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from glmm_zoo.cli.commands import app
-    from glmm_zoo.cli.spelling import as_typed
+    from glmm_zoo.cli.spelling import as_typed, wrong_option
 
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=ZooWarning)
     try:
         return app(tokens, exit_on_error=False, print_error=False) or ExitCode.DONE
     except CycloptsError as err:
-        say(f"error: {' '.join(str(err).split())}")
+        say(f"error: {wrong_option(err)}")
         return ExitCode.WRONG_INPUT
     except InputError as err:
         say(f"error: {as_typed(str(err))}")
