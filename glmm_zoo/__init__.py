@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from glmm_zoo.report.catalogue import plot
     from glmm_zoo.report.fit_table import FitTable, table, write_table
     from glmm_zoo.report.page import write_report
+    from glmm_zoo.report.paragraphs import paragraphs
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
@@ -87,6 +88,7 @@ _HOME = {
     "loo_compare": "estimands.loo_comparison",
     "missing_information": "results.imputations",
     "model_of": "refits.variations",
+    "paragraphs": "report.paragraphs",
     "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "prior_predictive": "estimands.prior_predictive",
@@ -145,6 +147,7 @@ __all__ = [
     "loo_compare",
     "missing_information",
     "model_of",
+    "paragraphs",
     "plot",
     "predictions",
     "prior_predictive",
