@@ -41,7 +41,7 @@ include_patterns = [
 exclude_patterns = ["docs/_build"]
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "fieldlist"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "fieldlist", "html_image"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / ".notebooks")
@@ -58,10 +58,12 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 nb_ipywidgets_js = {}  # which come from a network
+html_context = {"default_mode": "auto"}  # light or dark as the machine of the reader is
 html_theme_options = {
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "show_prev_next": True,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
