@@ -53,7 +53,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "glmm_zoo"
 html_copy_source = False
 html_show_sourcelink = False
-html_show_search_summary = False  # for it a page would ask for other pages, which a browser refuses to pages that are files
+html_show_search_summary = (
+    False  # for it a page would ask for other pages, which a browser refuses to pages that are files
+)
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"

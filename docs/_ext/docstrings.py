@@ -12,7 +12,7 @@ _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 _EXAMPLES = "Examples"  # which a page shows in a place of its own
 
 
-def markdown_of(doc: str, links: Mapping[str, str] = {}) -> str:  # noqa: B006 it is not changed
+def markdown_of(doc: str, links: Mapping[str, str] = {}) -> str:
     """A docstring as Markdown. `links` are the addresses of entries by name, to which "as in `name`" leads."""
     start, *rest = _SECTION.split(inspect.cleandoc(doc) + "\n")
     parts = [_paragraphs(start, links)]

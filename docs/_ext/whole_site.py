@@ -27,9 +27,9 @@ ORDER = ("Start", *sorted(SECTIONS, key=lambda name: name == "Optional"))  # wha
 def first_sentence(document: nodes.document) -> str:
     """The first sentence of the first paragraph that is no table, list or picture."""
     for paragraph in document.findall(nodes.paragraph):
-        if isinstance(paragraph.parent, nodes.section | nodes.document):
-            text = " ".join(paragraph.astext().split())
-            return re.split(r"(?<=[a-z)\]”'\"][.:?])\s", text, maxsplit=1)[0].rstrip(":")
+        text = " ".join(paragraph.astext().split())
+        if isinstance(paragraph.parent, nodes.section | nodes.document) and not text.startswith("Status:"):
+            return re.split(r"(?<=[a-z)\]”'\"][.?])\s", text, maxsplit=1)[0].rstrip(":")
     return ""
 
 
