@@ -167,7 +167,8 @@ def test_the_start_runs_from_the_first_fit_on(folder: Path) -> None:
 
 def code_of(text: str) -> set[str]:
     """What stands in backticks in the tables and texts of a page."""
-    return {code.replace("\\|", "|") for code in re.findall(r"`([^`]+)`", text)}
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return {code.replace("\\|", "|") for code in re.findall(r"`([^`]+)`", prose)}
 
 
 @cache
