@@ -12,6 +12,7 @@ imported before it is used.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,9 @@ __all__ = [
     "write_report",
     "write_table",
 ]
+
+importlib.import_module("glmm_zoo.builders")  # now: a later import would put the package where the function of its name is found
+globals().pop("builders")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,9 +14,10 @@ TEXTS = sorted(
 )
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 EXTENSIONS = "py|md|csv|toml|json|png|txt|ipynb|cff|R|html.jinja|html"
-# what a reader makes, files inside every card, and a function of R
+# what a reader makes, files inside every card and of the built site, groups inside the file of a fit, and a function of R
 NOT_OF_THE_REPOSITORY = re.compile(
-    r"^(fits/.*|(?:FILE|about|study|manifest)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
+    r"^(fits/.*|(?:FILE|about|study|manifest|case)\.toml|card\.toml|reference\.json|(?:data|survival|my|risks)\.csv|(?:fit|multicenter)\.html"
+    r"|llms\.txt|report/(?:summary|diagnostics|verdicts)|estimands/NAME|\.venv.*|~?/?\.cache.*|read\.csv)$"
 )
 ABSENT = ("DESIGN.md", "RELIABILITY.md", "ESTIMANDS.md", "JOINT.md", "DECISIONS.md", "../shared", "the issue")
 
