@@ -8,6 +8,7 @@ from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
+from glmm_zoo.cli.explain import explain
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.fit_many import fit_many
 from glmm_zoo.cli.hypotheses import hypotheses
@@ -50,6 +51,7 @@ app.command(fit_many)
 app.command(update)
 app.command(replay)
 app.command(check)
+app.command(explain)
 app.command(summary)
 app.command(hypotheses)
 app.command(predictions)
