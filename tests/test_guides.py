@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from glmm_zoo.results.parameter_statistics import STATISTICS
 ROOT = Path(__file__).parents[1]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 NEW_MODEL = ROOT / "docs" / "guides" / "new-model.md"
-BLOCK = re.compile(r"^```(?:python|\{code-cell\}.*)\n((?::.*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:python|\{code-cell\}[^\n]*)\n((?::[^\n]*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 # ------------------------------------------------------------------------------------------------ messages and entries
@@ -83,7 +84,9 @@ def test_calls_in_entries_have_arguments_that_there_are() -> None:
 def test_explain_prints_entries_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["explain", "rhat", "zeros"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("rhat\nThe chains do not agree") and "- First: `negative_binomial`" in said and "##" not in said
+    assert (
+        said.startswith("rhat\nThe chains do not agree") and "- First: `negative_binomial`" in said and "##" not in said
+    )
     assert cli.run(["explain", "rhatt"]) == 2
     assert "no message 'rhatt'; did you mean 'rhat'?" in capsys.readouterr().err
     assert cli.run(["explain"]) == 0
@@ -110,3 +113,23 @@ def test_the_code_of_a_guide_runs(guide: Path, tmp_path: Path, monkeypatch: pyte
         warnings.simplefilter("default", zoo.ZooWarning)
         for code in blocks(guide.read_text()):
             exec(compile(code, f"{guide.name}: {code.splitlines()[0]}", "exec"), names)
+
+
+@pytest.mark.slow
+def test_a_new_model_as_the_guide_has_it(tmp_path: Path) -> None:
+    """Files, change and code of the guide in a copy of the package."""
+    text = NEW_MODEL.read_text()
+    for part in ("glmm_zoo", "models"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    files = re.findall(r"^```\{code-block\} python\n:caption: (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert [Path(name).parent.name for name, _ in files] == ["families", "builders"]
+    for name, code in files:
+        (tmp_path / name).write_text(code)
+    (change,) = re.findall(r"^```diff\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    apply = ["git", "apply", "--unsafe-paths", "--unidiff-zero", "-"]
+    subprocess.run(apply, input=change, cwd=tmp_path, text=True, check=True, capture_output=True)
+    (code,) = blocks(text)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "fit.html").exists()
