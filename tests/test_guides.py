@@ -97,7 +97,8 @@ def test_explain_prints_entries_and_names_the_nearest(capsys: pytest.CaptureFixt
 
 
 def blocks(text: str) -> list[str]:
-    return [code for _, code in BLOCK.findall(text)]
+    """The code of a guide, without commands to Jupyter."""
+    return [re.sub(r"^%.*\n", "", code, flags=re.MULTILINE) for _, code in BLOCK.findall(text)]
 
 
 @pytest.mark.slow

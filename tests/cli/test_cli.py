@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
-    """The message of a command that must end with exit code 2 and leave nothing behind."""
+    """The message of a command that must end with exit code 2 and leave nothing behind, but for its last line, where to read more."""
     before = {path.name for path in Path().rglob("*")}
     code = cli.run(list(tokens))
     out, err = capsys.readouterr()
@@ -53,7 +53,9 @@ def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
     assert "Traceback" not in err and out == "" and err.startswith("error: ")
     made = {path.name for path in Path().rglob("*")} - before
     assert not made, made
-    return err
+    told, more, _ = err.rpartition("More: glmm-zoo explain ")
+    assert more and "input_error" in err[len(told) :]
+    return told
 
 
 def broken(name: str, content: str | bytes) -> str:
