@@ -23,7 +23,11 @@ ABSENT = ("DESIGN.md", "RELIABILITY.md", "ESTIMANDS.md", "JOINT.md", "DECISIONS.
 
 
 def named_paths(text: str) -> set[str]:
-    """Paths of files and folders in a text: whatever ends like a file or begins with a folder of the repository, and links."""
+    """Paths of files and folders in a text: whatever ends like a file or begins with a folder of the repository, and links.
+
+    Code between fences makes its own files, and `test_guides.py` runs it.
+    """
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     folders = [
         p.name
         for p in (*ROOT.iterdir(), *(ROOT / "glmm_zoo").iterdir())

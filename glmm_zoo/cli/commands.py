@@ -11,6 +11,7 @@ from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
+from glmm_zoo.cli.explain import explain
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.fit_many import fit_many
 from glmm_zoo.cli.hypotheses import hypotheses
@@ -61,6 +62,7 @@ _add(fit_many)
 _add(update)
 _add(replay)
 _add(check)
+_add(explain)
 _add(summary)
 _add(hypotheses)
 _add(predictions)

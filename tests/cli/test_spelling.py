@@ -54,7 +54,7 @@ def test_an_option_of_a_builder_is_told_how_it_is_given(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(words) == ExitCode.WRONG_INPUT
-    assert capsys.readouterr().err == f"error: {told}\n"
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {told}"
 
 
 def test_the_shell_completes(tmp_path: Path) -> None:
