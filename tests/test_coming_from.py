@@ -49,7 +49,9 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 def names_of_zoo(code: str) -> set[str]:
     """What a block takes from `zoo`."""
     nodes = ast.walk(ast.parse(code))
-    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "zoo"}
+    return {
+        n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "zoo"
+    }
 
 
 def test_there_are_six_pages_and_all_are_in_the_index() -> None:
