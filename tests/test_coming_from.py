@@ -29,13 +29,13 @@ WITH_R = {
     "metafor.md": "metafor lme4",
     "mgcv.md": "mgcv",
 }  # pages whose R has been run, and its packages
+NO_PACKAGE = 77  # exit status of a script that lacks a package
 QUICK = {"draws": 200, "tune": 300, "chains": 2}
+# what fits of these small data warn of, and ArviZ of their leave-one-out
 EXPECTED = re.compile(
     r"\d+ events for \d+ association and covariate parameters"
     r"|the model was fitted to these subjects and their events"
-    r"|\d+ rows with missing values were dropped"
     r"|Estimated shape parameter of Pareto distribution"
-    r"|rows? with missing"
 )
 
 
@@ -49,7 +49,9 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 def names_of_zoo(code: str) -> set[str]:
     """What a block takes from `zoo`."""
     nodes = ast.walk(ast.parse(code))
-    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "zoo"}
+    return {
+        n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "zoo"
+    }
 
 
 def test_there_are_six_pages_and_all_are_in_the_index() -> None:
@@ -102,16 +104,30 @@ def test_the_python_of_a_page_runs_as_it_stands(page: Path) -> None:
     assert not [str(w.message) for w in said if not EXPECTED.search(str(w.message))]
 
 
+def run_r(code: str) -> None:
+    """Runs R in this folder, or skips the test where R or a package is missing."""
+    if not shutil.which("Rscript"):
+        pytest.skip("no R")
+    Path("page.R").write_text(code)
+    run = subprocess.run(["Rscript", "page.R"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    if run.returncode == NO_PACKAGE:
+        pytest.skip("a package of R is missing")
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_R)
 @pytest.mark.usefixtures("quick_fits")
 def test_the_r_of_a_page_runs_as_it_stands(name: str) -> None:
-    if not shutil.which("Rscript"):
-        pytest.skip("no R")
-    needed = "; ".join(f'if (!requireNamespace("{p}", quietly = TRUE)) quit(status = 77)' for p in WITH_R[name].split())
-    code = "\n".join([needed, "pdf(NULL)", *(block for _, block in blocks(FOLDER / name, "r"))])
-    Path("page.R").write_text(code)
-    run = subprocess.run(["Rscript", "page.R"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
-    if run.returncode == 77:
-        pytest.skip("a package of R is missing")
-    assert run.returncode == 0, run.stderr[-2000:]
+    needed = [
+        f'if (!requireNamespace("{p}", quietly = TRUE)) quit(status = {NO_PACKAGE})' for p in WITH_R[name].split()
+    ]
+    run_r("\n".join([*needed, "pdf(NULL)", *(code for _, code in blocks(FOLDER / name, "r"))]))
+
+
+@pytest.mark.slow
+def test_the_r_of_every_page_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for page in PAGES:
+        (tmp_path / f"{page.stem}.R").write_text("\n".join(code for _, code in blocks(page, "r")))
+    run_r("".join(f'invisible(parse("{page.stem}.R"))\n' for page in PAGES))
