@@ -77,6 +77,14 @@ class Ticks(Artist):
         self._colours = label_colour, mark_colour
         self.set_clip_on(False)
         axes.add_artist(self)
+        self.set_clip_on(False)
+
+    def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
+        """The box around the words, for whoever crops a figure to what is in it, as Jupyter does."""
+        if not (self.get_visible() and self._of.axison):
+            return Bbox.null()
+        boxes = [text.get_window_extent(renderer) for text in self.texts()]
+        return Bbox.union(boxes) if boxes else Bbox.null()
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw marks, labels and title."""
