@@ -29,7 +29,7 @@ _CHECKED = {"fletcher32": True}
 _COMPRESSED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, **_CHECKED}
 
 
-def written(tree: xr.DataTree) -> memoryview:
+def netcdf_content(tree: xr.DataTree) -> memoryview:
     """The content of a file that holds this tree, each array with a checksum.
 
     Integers are compressed; draws of numbers would take time and gain a tenth.
@@ -85,8 +85,8 @@ def _write_attributes(of: h5py.Group | h5py.Dataset, attributes: Mapping[Any, An
         of.attrs[str(name)] = value if isinstance(value, str) else np.atleast_1d(value)
 
 
-def read(path: Path) -> xr.DataTree:
-    """The tree in a file that `written` made the content of, or h5netcdf did for an older version."""
+def read_netcdf(path: Path) -> xr.DataTree:
+    """The tree in a file that `netcdf_content` made the content of, or h5netcdf did for an older version."""
     with h5py.File(path) as file:
         return xr.DataTree.from_dict({name: _read_group(group) for name, group in _groups("/", file)})
 

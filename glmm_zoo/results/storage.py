@@ -320,9 +320,9 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
     """
     path = check_target(path, overwrite=overwrite)
     told = metadata(tree)
-    from glmm_zoo.results import netcdf  # not needed to check a target before a fit, and slow to import
+    from glmm_zoo.results.netcdf import netcdf_content  # not needed to check a target before a fit, and slow to import
 
-    with netcdf.written(tree) as content:
+    with netcdf_content(tree) as content:
         replace_file(path, content, digest(content))
     if is_finished(told):
         discard_parts_of(path, keys_of(told))
@@ -361,9 +361,9 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InputError(f"{path} is damaged: it differs from what was written; fit again")
     try:
         if proven and path.stat().st_size <= READ_LATER:
-            from glmm_zoo.results import netcdf
+            from glmm_zoo.results.netcdf import read_netcdf
 
-            tree = netcdf.read(path)
+            tree = read_netcdf(path)
         else:
             tree = _opened(path, READ_LATER if proven else np.inf)
     except Exception as err:  # damage can surface anywhere in the libraries that read

@@ -41,7 +41,7 @@ def awkward() -> xr.DataTree:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("files") / "a.nc"
-    path.write_bytes(netcdf.written(awkward()))
+    path.write_bytes(netcdf.netcdf_content(awkward()))
     return path
 
 
@@ -64,12 +64,12 @@ def test_others_read_what_was_written(path: Path) -> None:
 
 
 def test_what_was_written_is_read(path: Path) -> None:
-    assert_same(netcdf.read(path), awkward())
+    assert_same(netcdf.read_netcdf(path), awkward())
 
 
 def test_what_xarray_wrote_is_read(tmp_path: Path) -> None:
     awkward().to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
-    assert_same(netcdf.read(tmp_path / "b.nc"), awkward())
+    assert_same(netcdf.read_netcdf(tmp_path / "b.nc"), awkward())
 
 
 def test_arrays_have_checksums_and_integers_are_compressed(path: Path) -> None:
