@@ -284,6 +284,12 @@ def _groups(
     return groups, notes
 
 
+def _scheme(compiled: Compiled) -> str:
+    if compiled.blocks is None:
+        return "nutpie NUTS"
+    return f"NUTS of the population's parameters, group effects in {compiled.blocks.count} blocks"
+
+
 def _metadata(
     model: Model, compiled: Compiled, asked: Settings, sampled: Sampled, notes: list[str], began: float
 ) -> dict[str, Any]:
@@ -293,7 +299,7 @@ def _metadata(
         "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
         "sampling": {
             # "glmm_zoo.kernel" is the word of the file format for inference/kernel
-            "sampler": f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
+            "sampler": f"{_scheme(compiled)}, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
             "draws": settings.draws,
             "tune": settings.tune,
             "chains": settings.chains,
