@@ -44,21 +44,21 @@ def blocks_of(model: Model, shapes: Sequence[tuple[int, ...]]) -> Blocks | None:
     whole = len(model.outcomes) == 1 and model.unit is None and model.event is None and not model.covariates
     if not (groups and whole and all(_plain(model, g) for g in groups)):
         return None
-    codes = [_codes(g, model.rows) for g in groups]
-    top = min(range(len(groups)), key=lambda i: len(groups[i].factor.levels))
-    count = len(groups[top].factor.levels)
-    if count < FEWEST or any(c is None for c in codes):
+    levels = [len(g.factor.levels) for g in groups]
+    top, count = int(np.argmin(levels)), min(levels)
+    codes = [c for g in groups if (c := _codes(g, model.rows)) is not None]
+    if count < FEWEST or len(codes) < len(groups):
         return None
-    above = [_above(c, codes[top], len(g.factor.levels)) for g, c in zip(groups, codes, strict=True)]
-    if any(a is None for a in above):
+    above = [a for c, n in zip(codes, levels, strict=True) if (a := _above(c, codes[top], n)) is not None]
+    if len(above) < len(groups):
         return None
     ends = np.cumsum([0, *(int(np.prod(s)) for s in shapes)])
     of_name = {model.values_to_rvs[v].name: k for k, v in enumerate(model.value_vars)}
     effects, block_of = [], []
-    for g, levels in zip(groups, above, strict=True):
+    for g, levels_above in zip(groups, above, strict=True):
         k = of_name[g.random]
         effects.append(np.arange(ends[k], ends[k + 1]))
-        block_of.append(np.repeat(levels, len(effects[-1]) // len(levels)))
+        block_of.append(np.repeat(levels_above, len(g.labels)))
     places = np.concatenate(effects)
     population = np.setdiff1d(np.arange(ends[-1]), places)
     if not 0 < len(population) <= MOST_CORRELATED:

@@ -65,7 +65,7 @@ class PopulationNuts:
     def transition(self, start: Point, step: float) -> Transition:
         """From a point, by steps of this size."""
         momentum = self.rng.normal(size=len(start.q))
-        self._energy = momentum @ momentum / 2 - start.value
+        self._energy = float(momentum @ momentum) / 2 - start.value
         self._accepted, self._steps, self._diverged = 0.0, 0, False
         tree = _Tree((start, momentum), (start, momentum), start, 0.0, momentum)
         depth, cut = 0, True
@@ -97,7 +97,7 @@ class PopulationNuts:
         half = momentum + step / 2 * point.slope
         there = self.density(point.q + step * half)
         momentum = half + step / 2 * there.slope
-        log_weight = there.value - momentum @ momentum / 2 + self._energy
+        log_weight = there.value - float(momentum @ momentum) / 2 + self._energy
         if not math.isfinite(log_weight):
             log_weight = -math.inf
         self._steps += 1
