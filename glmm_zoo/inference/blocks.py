@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from glmm_zoo.plans.groups import Group
 
 FEWEST = 2000  # blocks; below, all parameters move together
+LEAST_ACCEPTANCE = 0.5  # of the worst block
+_TRIED = 8  # turns of each block
+_QUARTER = np.pi / 2
+_LEAST_TURN = 0.8  # of a quarter; turns are of random size, so that none comes back to where it began
 _STEP = 1e-5  # of differences of the gradient, in units of a parameter
 _CLOSE = 1e-6  # relative error of sums over many rows
 
@@ -111,6 +115,51 @@ def separate(blocks: Blocks, program: Function, x: np.ndarray) -> bool:
 def _value_and_terms(program: Function, x: np.ndarray, n: int) -> tuple[float, np.ndarray]:
     out = np.zeros(n + program.beside)
     return program(x, out), out[n:]
+
+
+def turned(
+    blocks: Blocks,
+    density: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    x: np.ndarray,
+    out: np.ndarray,
+    pushes: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x with the effects of every block moved, in so many steps, the blocks' terms there (count,), and the probability with which the
+    move of each is accepted (count,).
+
+    `out` is what the density wrote at x: its gradient and the terms of the blocks. See `within_blocks`."""
+    places, n = blocks.effects, len(x)
+    z, momentum = x[places], rng.normal(size=len(places))
+    angle = _QUARTER * rng.uniform(_LEAST_TURN, 1.0) / pushes
+    cos, sin = np.cos(angle), np.sin(angle)
+    there, terms, energy = x.copy(), out[n:], momentum**2
+    with np.errstate(all="ignore"):
+        for _ in range(pushes):
+            momentum = momentum + angle / 2 * (out[places] + z)
+            z, momentum = cos * z + sin * momentum, cos * momentum - sin * z
+            there[places] = z
+            out = density(there)[1]
+            momentum = momentum + angle / 2 * (out[places] + z)
+        lost = np.bincount(blocks.block_of, (energy - momentum**2) / 2, blocks.count)
+        probability = np.exp(np.minimum(out[n:] - terms + lost, 0.0))
+    return there, out[n:], np.where(np.isfinite(probability), probability, 0.0)
+
+
+def move_freely(blocks: Blocks, program: Function, x: np.ndarray) -> bool:
+    """Whether effects of every block move from a standard normal, with the other elements as in x (n,): where the data of a level make
+    them far from normal, they would stay where they are."""
+    rng, total = np.random.default_rng(0), np.zeros(blocks.count)
+
+    def density(x: np.ndarray) -> tuple[float, np.ndarray]:
+        out = np.zeros(len(x) + program.beside)
+        return program(x, out), out
+
+    for _ in range(_TRIED):
+        there = x.copy()
+        there[blocks.effects] = rng.normal(size=len(blocks.effects))
+        total += turned(blocks, density, there, density(there)[1], 1, rng)[2]
+    return bool(total.min() >= LEAST_ACCEPTANCE * _TRIED)
 
 
 def population_coordinates(

@@ -15,7 +15,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.families.tensors import as_it_stands
-from glmm_zoo.inference.blocks import Blocks, blocks_of, population_coordinates, separate
+from glmm_zoo.inference.blocks import Blocks, blocks_of, move_freely, population_coordinates, separate
 from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
@@ -103,10 +103,11 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compile
     if not np.isfinite(functions.value_and_gradient(x)[0]):
         check_density(model)
     if blocks is not None and program is not None:
-        if separate(blocks, program, x):
+        if separate(blocks, program, x) and move_freely(blocks, program, x):
+            x[blocks.effects] = 0.0  # about their mean; where u = 0 may be far out
             coordinates = population_coordinates(blocks, functions.value_and_gradient, x)
         else:
-            _log.info("group effects are not independent between the levels of a factor")
+            _log.info("group effects are not sampled in blocks, which depend on each other or hardly move")
             blocks = None
     seconds = time.perf_counter() - began
     return Compiled(x, functions.value_and_gradient, functions.variables, coordinates, program, seconds, blocks)

@@ -18,11 +18,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.blocks import LEAST_ACCEPTANCE, Blocks, turned
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.kept import LOOK, Chain, KeptRun
@@ -31,14 +31,8 @@ from glmm_zoo.inference.recording import Recorder, Recorders
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
 
-if TYPE_CHECKING:
-    from glmm_zoo.inference.blocks import Blocks
-
 FIRST_STEP = 0.5  # of NUTS, in coordinates of unit size
-QUARTER = np.pi / 2
-LEAST_TURN = 0.8  # of a quarter; turns are of random size, so that none comes back to where it began
-MOST_PUSHES = 8
-LEAST_ACCEPTANCE = 0.5  # of the worst block, below which its turns are made in more parts
+MOST_PUSHES = 8  # in a turn, where the worst block is seldom accepted
 RENEWALS = (0.2, 0.5)  # parts of the warm-up after which coordinates are estimated from its draws
 LEAST_DRAWS = 40  # of which they are
 _TELL = 0.5  # seconds between lines of progress
@@ -102,28 +96,13 @@ class BlocksChain:
     def _turned(self, x: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, float]:
         """x with the effects of each block moved, or where they were, and by how much the log density changed; `out` is what the density
         wrote at x."""
-        places, n, rng = self.blocks.effects, len(x), self.rng
-        z = x[places]
-        push, momentum = out[places] + z, rng.normal(size=len(z))
-        angle = QUARTER * rng.uniform(LEAST_TURN, 1.0) / self.pushes
-        cos, sin = np.cos(angle), np.sin(angle)
-        there, turned, energy, terms = x.copy(), z, momentum**2, out[n:]
-        for _ in range(self.pushes):
-            momentum = momentum + angle / 2 * push
-            turned, momentum = cos * turned + sin * momentum, cos * momentum - sin * turned
-            there[places] = turned
-            out = self.density(there)[1]
-            push = out[places] + turned
-            momentum = momentum + angle / 2 * push
-        with np.errstate(all="ignore"):
-            lost = np.bincount(self.blocks.block_of, (energy - momentum**2) / 2, self.blocks.count)
-            probability = np.exp(np.minimum(out[n:] - terms + lost, 0.0))
-        probability = np.where(np.isfinite(probability), probability, 0.0)
-        accepted = rng.uniform(size=self.blocks.count) < probability
+        there, terms, probability = turned(self.blocks, self.density, x, out, self.pushes, self.rng)
+        accepted = self.rng.uniform(size=self.blocks.count) < probability
         self._acceptance += probability
         self._turns += 1
-        there[places] = np.where(accepted[self.blocks.block_of], turned, z)
-        return there, float((out[n:] - terms)[accepted].sum())
+        places = self.blocks.effects
+        there[places] = np.where(accepted[self.blocks.block_of], there[places], x[places])
+        return there, float((terms - out[len(x) :])[accepted].sum())
 
     def warm_up(self, sweeps: int, stop: threading.Event) -> None:
         """Learn the step size, coordinates, and in how many parts effects turn."""

@@ -13,7 +13,7 @@ import pytest
 import glmm_zoo as zoo
 from glmm_zoo.graph.model import Model
 from glmm_zoo.inference import blocks, nuts
-from glmm_zoo.inference.blocks import Blocks, separate
+from glmm_zoo.inference.blocks import Blocks, move_freely, separate
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.coordinates import UNCHANGED
 from glmm_zoo.inference.kernel.density import GraphCompiler
@@ -25,10 +25,10 @@ from glmm_zoo.results.storage import metadata
 LEVELS, SLOPE, WIDTH = 40, 0.3, 0.7
 
 
-def normal_blocks() -> Compiled:
-    """theta ~ Normal(0, 1) twice, z_g ~ Normal(SLOPE (theta_0, theta_1), WIDTH) for each level, by hand."""
+def normal_blocks(width: float = WIDTH) -> Compiled:
+    """theta ~ Normal(0, 1) twice, z_g ~ Normal(SLOPE (theta_0, theta_1), width) for each level, by hand."""
     theta, z = pt.vector("theta"), pt.matrix("z")
-    of_level = -((z - SLOPE * theta[None, :]) ** 2).sum(axis=1) / (2 * WIDTH**2)
+    of_level = -((z - SLOPE * theta[None, :]) ** 2).sum(axis=1) / (2 * width**2)
     density = of_level.sum() - (theta**2).sum() / 2
     program = GraphCompiler([theta, z], [(2,), (LEVELS, 2)]).with_gradient(density, of_level)
     n = 2 + 2 * LEVELS
@@ -145,3 +145,10 @@ def test_blocks_that_are_none_are_found_by_numbers() -> None:
     assert separate(compiled.blocks, compiled.program, compiled.start)
     wrong = replace(compiled.blocks, block_of=np.roll(compiled.blocks.block_of, 1))
     assert not separate(wrong, compiled.program, compiled.start)
+
+
+def test_blocks_far_from_normal_are_left_to_the_joint_sampler() -> None:
+    for width, free in ((WIDTH, True), (1.0, True), (0.05, False)):
+        compiled = normal_blocks(width)
+        assert compiled.blocks is not None and compiled.program is not None
+        assert move_freely(compiled.blocks, compiled.program, compiled.start) == free
