@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.machine import Function
     from glmm_zoo.plans.groups import Group
 
-FEWEST = 2000  # blocks; below, all parameters move together
+FEWEST_BLOCKS = 2000  # blocks; below, all parameters move together
 LEAST_ACCEPTANCE = 0.5  # of the worst block
 _TRIED = 8  # turns of each block
 _QUARTER = np.pi / 2
@@ -30,7 +30,7 @@ _CLOSE = 1e-6  # relative error of sums over many rows
 
 
 @dataclass(frozen=True)
-class Blocks:
+class EffectBlocks:
     """The elements of the unconstrained vector x that belong to the population, `population` (m,), and those of the `effects` (e,), with
     the block of each of these, `block_of` (e,); `count` blocks. `terms` (count,) is the part of the log density that the effects of each
     block enter, in the graph."""
@@ -42,7 +42,7 @@ class Blocks:
     terms: Any
 
 
-def blocks_of(model: Model, shapes: Sequence[tuple[int, ...]]) -> Blocks | None:
+def blocks_of(model: Model, shapes: Sequence[tuple[int, ...]]) -> EffectBlocks | None:
     """The blocks of a model whose value variables have these shapes; None where there are few, or effects that are no blocks."""
     groups = model.groups
     whole = len(model.outcomes) == 1 and model.unit is None and model.event is None and not model.covariates
@@ -51,7 +51,7 @@ def blocks_of(model: Model, shapes: Sequence[tuple[int, ...]]) -> Blocks | None:
     levels = [len(g.factor.levels) for g in groups]
     top, count = int(np.argmin(levels)), min(levels)
     codes = [c for g in groups if (c := _codes(g, model.rows)) is not None]
-    if count < FEWEST or len(codes) < len(groups):
+    if count < FEWEST_BLOCKS or len(codes) < len(groups):
         return None
     above = [a for c, n in zip(codes, levels, strict=True) if (a := _above(c, codes[top], n)) is not None]
     if len(above) < len(groups):
@@ -67,7 +67,7 @@ def blocks_of(model: Model, shapes: Sequence[tuple[int, ...]]) -> Blocks | None:
     population = np.setdiff1d(np.arange(ends[-1]), places)
     if not 0 < len(population) <= MOST_CORRELATED:
         return None
-    return Blocks(population, places, np.concatenate(block_of), count, _terms(model, codes[top], above, count))
+    return EffectBlocks(population, places, np.concatenate(block_of), count, _terms(model, codes[top], above, count))
 
 
 def _plain(model: Model, group: Group) -> bool:
@@ -98,8 +98,8 @@ def _terms(model: Model, top: np.ndarray, above: Sequence[Any], count: int) -> A
     return total
 
 
-def separate(blocks: Blocks, program: Function, x: np.ndarray) -> bool:
-    """Whether the density is as `Blocks` says, at x (n,): effects that move change the terms of their blocks and nothing else."""
+def separate(blocks: EffectBlocks, program: Function, x: np.ndarray) -> bool:
+    """Whether the density is as `EffectBlocks` says, at x (n,): effects that move change the terms of their blocks and nothing else."""
     n, rng = len(x), np.random.default_rng(0)
     from_here, there = x.copy(), x.copy()
     from_here[blocks.effects] = rng.normal(size=len(blocks.effects))
@@ -118,7 +118,7 @@ def _value_and_terms(program: Function, x: np.ndarray, n: int) -> tuple[float, n
 
 
 def turned(
-    blocks: Blocks,
+    blocks: EffectBlocks,
     density: Callable[[np.ndarray], tuple[float, np.ndarray]],
     x: np.ndarray,
     out: np.ndarray,
@@ -146,7 +146,7 @@ def turned(
     return there, out[n:], np.where(np.isfinite(probability), probability, 0.0)
 
 
-def move_freely(blocks: Blocks, program: Function, x: np.ndarray) -> bool:
+def move_freely(blocks: EffectBlocks, program: Function, x: np.ndarray) -> bool:
     """Whether effects of every block move from a standard normal, with the other elements as in x (n,): where the data of a level make
     them far from normal, they would stay where they are."""
     rng, total = np.random.default_rng(0), np.zeros(blocks.count)
@@ -163,7 +163,7 @@ def move_freely(blocks: Blocks, program: Function, x: np.ndarray) -> bool:
 
 
 def population_coordinates(
-    blocks: Blocks, value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray
+    blocks: EffectBlocks, value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray
 ) -> Coordinates:
     """Coordinates in which the parameters of the population, given the group effects as the sampler moves them, are about standard normal.
 

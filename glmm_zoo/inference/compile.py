@@ -15,7 +15,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.families.tensors import as_it_stands
-from glmm_zoo.inference.blocks import Blocks, blocks_of, move_freely, population_coordinates, separate
+from glmm_zoo.inference.blocks import EffectBlocks, blocks_of, move_freely, population_coordinates, separate
 from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
@@ -43,7 +43,7 @@ class Compiled:
     coordinates: Coordinates
     program: Function | None
     seconds: float
-    blocks: Blocks | None = None
+    blocks: EffectBlocks | None = None
 
     @property
     def size(self) -> int:
@@ -81,7 +81,7 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compile
     """Compile the log density with its gradient.
 
     With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I. Where it
-    has many group effects that are independent given all else, they are sampled in `Blocks`.
+    has many group effects that are independent given all else, they are sampled in `EffectBlocks`.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _start_and_coordinates(
 
 
 def _by_kernel(
-    model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: Blocks | None
+    model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
 ) -> tuple[CompiledFunctions, Function]:
     from glmm_zoo.inference.kernel.density import GraphCompiler
 

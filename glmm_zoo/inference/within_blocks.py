@@ -22,7 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import numpy as np
 
 from glmm_zoo.inference import interrupts
-from glmm_zoo.inference.blocks import LEAST_ACCEPTANCE, Blocks, turned
+from glmm_zoo.inference.blocks import LEAST_ACCEPTANCE, EffectBlocks, turned
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.kept import LOOK, Chain, KeptRun
@@ -34,7 +34,7 @@ from glmm_zoo.results import convergence
 FIRST_STEP = 0.5  # of NUTS, in coordinates of unit size
 MOST_PUSHES = 8  # in a turn, where the worst block is seldom accepted
 RENEWALS = (0.2, 0.5)  # parts of the warm-up after which coordinates are estimated from its draws
-LEAST_DRAWS = 40  # of which they are
+LEAST_LEARNT = 40  # of which they are
 _TELL = 0.5  # seconds between lines of progress
 _STATS = {  # of each draw, in this order
     "diverging": bool,
@@ -55,7 +55,13 @@ class BlocksChain:
     """
 
     def __init__(
-        self, compiled: Compiled, blocks: Blocks, x: np.ndarray, rng: np.random.Generator, target: float, depth: int
+        self,
+        compiled: Compiled,
+        blocks: EffectBlocks,
+        x: np.ndarray,
+        rng: np.random.Generator,
+        target: float,
+        depth: int,
     ):
         assert compiled.program is not None
         self.blocks, self.program, self.rng, self.target = blocks, compiled.program, rng, target
@@ -121,7 +127,7 @@ class BlocksChain:
         if self._turns and self._acceptance.min() < LEAST_ACCEPTANCE * self._turns:
             self.pushes = min(2 * self.pushes, MOST_PUSHES)
         self._forget()
-        if len(draws) >= LEAST_DRAWS:
+        if len(draws) >= LEAST_LEARNT:
             x = np.zeros((1, len(draws), len(self.x)))
             x[0][:, self.blocks.population] = draws
             self.coordinates = self.coordinates.estimated_from([x], self.blocks.population, len(draws))

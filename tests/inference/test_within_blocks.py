@@ -13,7 +13,7 @@ import pytest
 import glmm_zoo as zoo
 from glmm_zoo.graph.model import Model
 from glmm_zoo.inference import blocks, nuts
-from glmm_zoo.inference.blocks import Blocks, move_freely, separate
+from glmm_zoo.inference.blocks import EffectBlocks, move_freely, separate
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.coordinates import UNCHANGED
 from glmm_zoo.inference.kernel.density import GraphCompiler
@@ -32,7 +32,7 @@ def normal_blocks(width: float = WIDTH) -> Compiled:
     density = of_level.sum() - (theta**2).sum() / 2
     program = GraphCompiler([theta, z], [(2,), (LEVELS, 2)]).with_gradient(density, of_level)
     n = 2 + 2 * LEVELS
-    of = Blocks(np.arange(2), np.arange(2, n), np.repeat(np.arange(LEVELS), 2), LEVELS, of_level)
+    of = EffectBlocks(np.arange(2), np.arange(2, n), np.repeat(np.arange(LEVELS), 2), LEVELS, of_level)
 
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
         out = np.zeros(n + LEVELS)
@@ -86,10 +86,10 @@ NESTED = "y ~ time + (1 + time | school/class)"
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "FEWEST", 1)
+    monkeypatch.setattr(blocks, "FEWEST_BLOCKS", 1)
 
 
-def compiled_blocks(model: Model, parameterization: str = "auto") -> Blocks | None:
+def compiled_blocks(model: Model, parameterization: str = "auto") -> EffectBlocks | None:
     return compile_model(*parameterize(model, parameterization)).blocks
 
 
@@ -101,7 +101,7 @@ def fitted(model: Model, **settings: Any) -> Any:
 def test_the_posterior_is_that_of_the_joint_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     model = zoo.poisson(nested(np.random.default_rng(2)), "y ~ time + (1 + time | school) + (1 | school:class)")
     joint = fitted(model, draws=2000)
-    monkeypatch.setattr(blocks, "FEWEST", 1)
+    monkeypatch.setattr(blocks, "FEWEST_BLOCKS", 1)
     in_blocks = fitted(model, draws=2000)
     assert "20 blocks" in metadata(in_blocks)["sampling"]["sampler"]
     assert "blocks" not in metadata(joint)["sampling"]["sampler"]
@@ -135,7 +135,7 @@ def test_which_models_have_blocks(few: None, monkeypatch: pytest.MonkeyPatch) ->
     assert compiled_blocks(zoo.poisson(data, "y ~ time + ou(time | school)")) is None
     zeros = zoo.zero_inflated_poisson(data, "y ~ time + (1 | school)", zi="~ (1 | school)")
     assert (of := compiled_blocks(zeros)) is not None and np.bincount(of.block_of).tolist() == [2] * 20
-    monkeypatch.setattr(blocks, "FEWEST", 21)
+    monkeypatch.setattr(blocks, "FEWEST_BLOCKS", 21)
     assert compiled_blocks(zoo.poisson(data, NESTED)) is None
 
 
