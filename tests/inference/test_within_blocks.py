@@ -148,7 +148,7 @@ def test_blocks_that_are_none_are_found_by_numbers() -> None:
 
 
 def test_blocks_far_from_normal_are_left_to_the_joint_sampler() -> None:
-    for width, free in ((WIDTH, True), (1.0, True), (0.05, False)):
+    for width, free in ((0.9, True), (1.0, True), (0.05, False)):
         compiled = normal_blocks(width)
         assert compiled.blocks is not None and compiled.program is not None
         assert move_freely(compiled.blocks, compiled.program, compiled.start) == free
