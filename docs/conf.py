@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docutils import nodes
 from docutils.utils.math import latex2mathml
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
@@ -53,9 +53,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "glmm_zoo"
 html_copy_source = False
 html_show_sourcelink = False
-html_show_search_summary = (
-    False  # for it a page would ask for other pages, which a browser refuses to pages that are files
-)
+html_show_search_summary = False  # for it a page would ask for other pages, which a browser refuses to files
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
@@ -74,10 +72,12 @@ html_theme_options = {
 
 def inline_mathml(translator: HTML5Translator, node: nodes.math) -> None:
     translator.body.append(latex2mathml.tex2mathml(node.astext()))
+    raise nodes.SkipNode
 
 
 def block_mathml(translator: HTML5Translator, node: nodes.math_block) -> None:
     translator.body.append(f'<div class="math">{latex2mathml.tex2mathml(node.astext(), as_block=True)}</div>\n')
+    raise nodes.SkipNode
 
 
 def setup(app: Sphinx) -> None:

@@ -31,9 +31,5 @@ def paragraphs(tree: xr.DataTree, *, prob: float = 0.95) -> dict[str, str]:
     ------
     InputError
         A fit that was interrupted.
-
-    Examples
-    --------
-    >>> print(zoo.paragraphs(tree)["results"])
     """
     return dict(zip(("methods", "results"), methods(tree, answering(tree, prob=prob), prob), strict=False))

@@ -38,7 +38,7 @@ def normal_blocks(width: float = WIDTH) -> Compiled:
         out = np.zeros(n + LEVELS)
         return program(x, out), out[:n]
 
-    return Compiled(np.zeros(n), value_and_gradient, lambda _: lambda _: [], UNCHANGED, program, 0.0, of)
+    return Compiled(np.zeros(n), value_and_gradient, lambda _: lambda _: [], UNCHANGED, program, 0.0, blocks=of)
 
 
 def test_the_posterior_is_that_of_a_closed_form() -> None:
