@@ -5,10 +5,10 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate promises qualify calibrate certificates bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate dist release-check promises qualify calibrate certificates bench growth lint format readme constraints clean
 
 help: ## Show the targets
-	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
+	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' | expand -t 22
 	@echo
 	@echo 'make fit MODEL=multicenter'
 	@echo 'make fit MODEL=hierarchical_logistic DATA=my.csv FORMULA="y ~ x + (1 + x | g)" OUT=my.nc ARGS="--seed 1 --draws 2000"'
@@ -57,6 +57,14 @@ browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; 
 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+dist: $(READY) ## Build the sdist and the wheel to dist/ and check what an index would refuse; the version is the tag of the commit
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/uv tool run --quiet --constraints constraints.txt twine check --strict dist/*.whl dist/*.tar.gz
+
+release-check: $(READY) ## Install sdist and wheel into empty environments of each Python here, with newest and lowest versions (tens of minutes)
+	$(BIN)/python -m pytest -m slow tests/test_wheel.py -k "release or tagged" -rs $(ARGS)
 
 promises: $(READY) ## Write into docs/why-believe-it.md which tests hold each promise, and what they last said
 	$(BIN)/python tests/promises.py

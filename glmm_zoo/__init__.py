@@ -13,6 +13,8 @@ imported before it is used.
 from __future__ import annotations
 
 import importlib.util
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import FitError, InputError, ZooWarning
@@ -179,6 +181,17 @@ def __getattr__(name: str) -> Any:
         if builder is not None:
             return builder.function()
     raise AttributeError(f"module 'glmm_zoo' has no attribute {name!r}")
+
+
+class _Zoo(ModuleType):
+    """This module, in which a folder of a public name, `builders`, does not take its place when it is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Zoo
 
 
 def __dir__() -> list[str]:
