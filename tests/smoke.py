@@ -42,7 +42,7 @@ def main() -> None:
     glmm_zoo("report", fit, "--out", "report.html")
     glmm_zoo("plot", fit, "caterpillar", "--out", "herds.svg")
     glmm_zoo("table", fit, "--out", "table.docx")
-    kinds = {"report.html": b"<!doctype html>", "herds.svg": b"<", "table.docx": b"PK"}
+    kinds = {"report.html": b"<!doctype html>", "herds.svg": b"<", "table.docx": b"pk"}
     assert all(Path(name).read_bytes().lower().startswith(start) for name, start in kinds.items())
     print(
         f"glmm-zoo {version('glmm-zoo')} on Python {sys.version.split()[0]}: {len(public)} public names, {len(builders)} builders"
