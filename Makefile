@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate dist release-check promises qualify calibrate certificates bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate dist release-check pictures promises qualify calibrate certificates bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' | expand -t 22
@@ -65,6 +65,14 @@ dist: $(READY) ## Build the sdist and the wheel to dist/ and check what an index
 
 release-check: $(READY) ## Install sdist and wheel into empty environments of each Python here, with newest and lowest versions (tens of minutes)
 	$(BIN)/python -m pytest -m slow tests/test_wheel.py -k "release or tagged" -rs $(ARGS)
+
+pictures: $(READY) browser ## Make the pictures of the README and the site anew, from a fit of the card multicenter
+	mkdir -p docs/_build docs/pictures
+	$(BIN)/glmm-zoo fit multicenter --seed 1 --out docs/_build/multicenter.nc --overwrite >/dev/null
+	$(BIN)/glmm-zoo report docs/_build/multicenter.nc --out docs/_build/multicenter.html --overwrite
+	$$(command -v chromium chromium-browser google-chrome | head -1) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=820,1240 --screenshot=docs/report.png docs/_build/multicenter.html
+	$(BIN)/python -c 'from PIL import Image; Image.open("docs/report.png").convert("RGB").quantize(128, dither=Image.Dither.NONE).save("docs/report.png", optimize=True)'
+	for figure in adjusted_means caterpillar; do $(BIN)/glmm-zoo plot docs/_build/multicenter.nc $$figure --out docs/pictures/$$figure.svg --overwrite || exit 1; done
 
 promises: $(READY) ## Write into docs/why-believe-it.md which tests hold each promise, and what they last said
 	$(BIN)/python tests/promises.py
