@@ -56,6 +56,7 @@ browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; 
 	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium || sudo sh -c 'apt-get update -qq && apt-get install -qq -y chromium'; }
 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group docs # the site is built too
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 dist: $(READY) ## Build the sdist and the wheel to dist/ and check what an index would refuse; the version is the tag of the commit

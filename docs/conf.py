@@ -6,6 +6,7 @@ The repository itself is the source folder, so that a link of a text is the same
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "docs" / "_ext")]
 
 project = "glmm_zoo"
 author = "The glmm_zoo authors"
 copyright = author
 release = importlib.metadata.version("glmm-zoo")
 
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "reference", "whole_site"]
 html_math_renderer = "mathml"
 root_doc = "docs/index"
 include_patterns = [
@@ -39,7 +41,7 @@ include_patterns = [
 exclude_patterns = ["docs/_build"]
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "fieldlist"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "fieldlist", "html_image"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / ".notebooks")
@@ -51,10 +53,19 @@ html_theme = "pydata_sphinx_theme"
 html_title = "glmm_zoo"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = (
+    False  # for it a page would ask for other pages, which a browser refuses to pages that are files
+)
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
+nb_ipywidgets_js = {}  # which come from a network
+html_context = {"default_mode": "auto"}  # light or dark as the machine of the reader is
 html_theme_options = {
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "show_prev_next": True,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

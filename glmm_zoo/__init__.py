@@ -12,9 +12,8 @@ imported before it is used.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import FitError, InputError, ZooWarning
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from glmm_zoo.report.catalogue import plot
     from glmm_zoo.report.fit_table import FitTable, table, write_table
     from glmm_zoo.report.page import write_report
+    from glmm_zoo.report.paragraphs import paragraphs
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
@@ -89,6 +89,7 @@ _HOME = {
     "loo_compare": "estimands.loo_comparison",
     "missing_information": "results.imputations",
     "model_of": "refits.variations",
+    "paragraphs": "report.paragraphs",
     "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "prior_predictive": "estimands.prior_predictive",
@@ -147,6 +148,7 @@ __all__ = [
     "loo_compare",
     "missing_information",
     "model_of",
+    "paragraphs",
     "plot",
     "predictions",
     "prior_predictive",
@@ -170,6 +172,9 @@ __all__ = [
     "write_table",
 ]
 
+importlib.import_module("glmm_zoo.builders")  # now: a later import would put the package where the function of its name is found
+globals().pop("builders")
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
@@ -181,17 +186,6 @@ def __getattr__(name: str) -> Any:
         if builder is not None:
             return builder.function()
     raise AttributeError(f"module 'glmm_zoo' has no attribute {name!r}")
-
-
-class _Zoo(ModuleType):
-    """This module, in which a folder of a public name, `builders`, does not take its place when it is imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _HOME or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Zoo
 
 
 def __dir__() -> list[str]:

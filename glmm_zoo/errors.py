@@ -63,6 +63,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {name_of_folded[nearest[0]]!r}?" if nearest else ""
 
 
+def more_about(entries: Iterable[str]) -> str:
+    """`"More: glmm-zoo explain rhat zeros."`: the command that prints these entries of docs/guides/diagnostics.md; "" of none."""
+    return f"More: glmm-zoo explain {' '.join(dict.fromkeys(entries))}." if entries else ""
+
+
 def listing(names: Iterable[object], most: int = 12) -> str:
     """`"a, b, c"`; of more than `most` names the first and their number: `"a, b, ... (30 in all)"`."""
     names = [str(name) for name in names]

@@ -14,15 +14,20 @@ TEXTS = sorted(
 )
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 EXTENSIONS = "py|md|csv|toml|json|png|txt|ipynb|cff|R|html.jinja|html"
-# what a reader makes, files inside every card, and a function of R
+# what a reader makes, files inside every card and of the built site, groups inside the file of a fit, and a function of R
 NOT_OF_THE_REPOSITORY = re.compile(
-    r"^(fits/.*|(?:FILE|about|study|manifest)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
+    r"^(fits/.*|(?:FILE|about|study|manifest|case)\.toml|card\.toml|reference\.json|(?:data|survival|my|risks)\.csv|(?:fit|multicenter)\.html"
+    r"|llms\.txt|report/(?:summary|diagnostics|verdicts)|estimands/NAME|\.venv.*|~?/?\.cache.*|read\.csv)$"
 )
 ABSENT = ("DESIGN.md", "RELIABILITY.md", "ESTIMANDS.md", "JOINT.md", "DECISIONS.md", "../shared", "the issue")
 
 
 def named_paths(text: str) -> set[str]:
-    """Paths of files and folders in a text: whatever ends like a file or begins with a folder of the repository, and links."""
+    """Paths of files and folders in a text: whatever ends like a file or begins with a folder of the repository, and links.
+
+    Code between fences makes its own files, and `test_guides.py` runs it.
+    """
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     folders = [
         p.name
         for p in (*ROOT.iterdir(), *(ROOT / "glmm_zoo").iterdir())

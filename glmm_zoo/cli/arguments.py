@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from glmm_zoo.errors import raise_all, shown
-from glmm_zoo.inference.settings import KeptEffects, Parameterization, Settings
+from glmm_zoo.inference.settings import Backend, KeptEffects, Parameterization, Settings
 
 if TYPE_CHECKING:
     from glmm_zoo.tables.files import RawTable
@@ -141,6 +141,8 @@ class SamplerArguments:
         What the sampler moves for group effects; auto adapts to the data.
     keep_group_effects
         Their draws, or only mean, sd, effective draws and R-hat of each; by default all or, of many, some draws beside these.
+    backend
+        jax moves all chains at once, on GPUs or several devices where JAX has them; it needs the extra: pip install "glmm-zoo[jax]".
     """
 
     draws: WholeNumber = None
@@ -153,6 +155,7 @@ class SamplerArguments:
     target_accept: float | None = None
     parameterization: Annotated[Parameterization | None, _shown_default(Settings.parameterization)] = None
     keep_group_effects: Annotated[KeptEffects | None, _shown_default(Settings.keep_group_effects)] = None
+    backend: Annotated[Backend | None, _shown_default(Settings.backend)] = None
 
     def settings(self, usual: Settings) -> Settings:
         """The usual settings, changed where an option is given."""

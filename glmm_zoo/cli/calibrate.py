@@ -59,6 +59,10 @@ def calibrate(
         A folder that gets a line for each data set as it ends, and from which the same command goes on.
     reading
         How the files are read.
+
+    Examples
+    --------
+    glmm-zoo calibrate multicenter --n 20 --out calibration/multicenter
     """
     from glmm_zoo.calibration.calibrate import calibrate as calibrate_model
     from glmm_zoo.refits.spread import workers_as_typed

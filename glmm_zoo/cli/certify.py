@@ -27,6 +27,10 @@ def certify(
         How many processes of this machine fit at a time, or the address of a scheduler of dask.distributed.
     out
         A folder that gets DESIGN.json, and a folder DESIGN with a line for each data set as it ends, from which the same command goes on.
+
+    Examples
+    --------
+    glmm-zoo certify poisson --n 20
     """
 
     from glmm_zoo.calibration.certify import certify as certify_design

@@ -13,6 +13,10 @@ def check(file: str) -> int:
     ----------
     file
         A NetCDF file that `fit` wrote.
+
+    Examples
+    --------
+    glmm-zoo check fits/multicenter.nc
     """
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.verdicts import verdicts

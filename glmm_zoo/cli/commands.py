@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 from cyclopts import App
 
 from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
+from glmm_zoo.cli.explain import explain
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.fit_many import fit_many
 from glmm_zoo.cli.hypotheses import hypotheses
@@ -42,28 +46,37 @@ app = App(
     version=_version,
     result_action="return_value",
 )
-app.command(list_models, name="list")
-app.command(show)
-app.command(prior)
-app.command(fit)
-app.command(fit_many)
-app.command(update)
-app.command(replay)
-app.command(check)
-app.command(summary)
-app.command(hypotheses)
-app.command(predictions)
-app.command(comparisons)
-app.command(slopes)
-app.command(predict)
-app.command(loo)
-app.command(sensitivity)
-app.command(calibrate)
-app.command(certify)
-app.command(simulate)
-app.command(qualify)
-app.command(table)
-app.command(report)
-app.command(plot)
+
+
+def _add(command: Callable[..., int], name: str | None = None) -> None:
+    """A command, whose help ends with the examples of its docstring."""
+    _, _, examples = inspect.cleandoc(command.__doc__ or "").partition("\nExamples\n--------\n")
+    app.command(command, name=name, help_epilogue=f"Examples:\n\n```\n{examples}\n```")
+
+
+_add(list_models, name="list")
+_add(show)
+_add(prior)
+_add(fit)
+_add(fit_many)
+_add(update)
+_add(replay)
+_add(check)
+_add(explain)
+_add(summary)
+_add(hypotheses)
+_add(predictions)
+_add(comparisons)
+_add(slopes)
+_add(predict)
+_add(loo)
+_add(sensitivity)
+_add(calibrate)
+_add(certify)
+_add(simulate)
+_add(qualify)
+_add(table)
+_add(report)
+_add(plot)
 app.register_install_completion_command()
 learn({name: command for name in app if (command := app[name].default_command) and not name.startswith("-")})

@@ -50,6 +50,10 @@ def comparisons(
         Where the answer goes.
     reading
         How the file is read.
+
+    Examples
+    --------
+    glmm-zoo comparisons fits/multicenter.nc period --contrast "4 vs 1" --measures difference
     """
     from glmm_zoo.estimands import comparisons as estimands
 

@@ -114,6 +114,11 @@ def fit(
     imputed
         A further imputed table, repeated: DATA and these have the same rows and differ in imputed covariates. Each is fitted and checked by
         itself, and the draws of all are saved in one file.
+
+    Examples
+    --------
+    glmm-zoo fit multicenter --seed 1
+    glmm-zoo fit logistic models/multicenter/data.csv --formula "incidence | trials(size) ~ C(period) + (1 | herd)" --out fits/mine.nc
     """
     interrupts.nothing_to_lose("nothing was saved")
     request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)

@@ -28,6 +28,10 @@ def fit_many(
         How many processes of this machine fit at a time, or the address of a scheduler of dask.distributed.
     format
         table for people; csv or json, in full precision, for programs.
+
+    Examples
+    --------
+    glmm-zoo fit-many manifest.toml
     """
     from glmm_zoo.refits.many import FAILED
     from glmm_zoo.refits.many import fit_many as make_fits

@@ -33,6 +33,10 @@ def hypotheses(
         Probability inside the intervals.
     answer
         Where the answer goes.
+
+    Examples
+    --------
+    glmm-zoo hypotheses fits/multicenter.nc "beta[period[4]] < beta[period[2]]"
     """
     from glmm_zoo.results import hypotheses as questions
 

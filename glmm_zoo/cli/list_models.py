@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def list_models() -> int:
-    """List the models: builders with their aliases, and cards with real data."""
+    """List the models: builders with their aliases, and cards with real data.
+
+    Examples
+    --------
+    glmm-zoo list
+    """
     from glmm_zoo import registry
 
     builders = ((b.name, ", ".join(b.aliases), b.title) for b in registry.builders().values())

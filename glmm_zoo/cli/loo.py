@@ -35,6 +35,10 @@ def loo(
         Fit again without each level whose Pareto k is above 0.7; of one file only.
     format
         table for people; csv or json, in full precision, for programs.
+
+    Examples
+    --------
+    glmm-zoo loo fits/multicenter.nc --level herd
     """
     from glmm_zoo.results import storage
 

@@ -29,6 +29,10 @@ def plot(
         In pixels: 720 as on the page, 343 as on a telephone.
     overwrite
         Replace an existing file.
+
+    Examples
+    --------
+    glmm-zoo plot fits/multicenter.nc caterpillar --out herds.svg
     """
     from glmm_zoo.report.catalogue import picture_of
     from glmm_zoo.results import storage

@@ -58,6 +58,11 @@ def predict(
         table for people; csv or json, in full precision and with all intervals, for programs.
     reading
         How the files are read.
+
+    Examples
+    --------
+    glmm-zoo fit pbc --seed 1
+    glmm-zoo predict fits/pbc.nc --landmark 5 --times 7,10 --id 2
     """
     from glmm_zoo.results import storage
 

@@ -40,6 +40,10 @@ def predictions(
         Where the answer goes.
     reading
         How the file is read.
+
+    Examples
+    --------
+    glmm-zoo predictions fits/multicenter.nc --by period
     """
     from glmm_zoo.estimands import predictions as estimands
 

@@ -54,6 +54,10 @@ def prior(
         Replace an existing file.
     reading
         How the files are read.
+
+    Examples
+    --------
+    glmm-zoo prior multicenter
     """
     from glmm_zoo.estimands.prior_predictive import prior_predictive
 

@@ -28,6 +28,10 @@ def qualify(
         Replace what an earlier qualification left there.
     format
         table for people, of what failed; csv or json of all checks, for programs.
+
+    Examples
+    --------
+    glmm-zoo qualify --case case.toml
     """
     from glmm_zoo.qualification.qualify import PAGE
     from glmm_zoo.qualification.qualify import qualify as qualify_installation

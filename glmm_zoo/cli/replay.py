@@ -16,6 +16,10 @@ def replay(file: str, /, *, format: TableFormat = "table") -> int:
         A NetCDF file that `fit` wrote.
     format
         table for people; csv or json, in full precision, for programs.
+
+    Examples
+    --------
+    glmm-zoo replay fits/multicenter.nc
     """
     from glmm_zoo.refits.replay import replay as replay_of
     from glmm_zoo.results import storage

@@ -33,6 +33,10 @@ def report(
         A .toml file of what is said of the fit in words, for this report; by default what the fit's file says.
     overwrite
         Replace an existing file.
+
+    Examples
+    --------
+    glmm-zoo report fits/multicenter.nc
     """
     from glmm_zoo.report.page import write_report
     from glmm_zoo.results import storage

@@ -37,6 +37,10 @@ def sensitivity(
         Also write the whole table (.csv), or the picture (.svg, .png or .pdf).
     overwrite
         Replace an existing file.
+
+    Examples
+    --------
+    glmm-zoo sensitivity fits/multicenter.nc
     """
     from glmm_zoo.refits.sensitivity import sensitivity as sensitivity_of
     from glmm_zoo.results import storage

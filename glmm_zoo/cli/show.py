@@ -18,6 +18,10 @@ def show(model: str) -> int:
     ----------
     model
         A card, a builder or its alias, or a path to a card file.
+
+    Examples
+    --------
+    glmm-zoo show poisson
     """
     from glmm_zoo import registry
 

@@ -30,6 +30,10 @@ def simulate(
         table for people; csv or json, in full precision, for programs.
     out
         A folder that gets a line for each data set as it ends, and from which the same command goes on.
+
+    Examples
+    --------
+    glmm-zoo simulate study.toml --n 20 --out study
     """
     from glmm_zoo.calibration.operating import simulate as simulate_study
     from glmm_zoo.refits.spread import workers_as_typed

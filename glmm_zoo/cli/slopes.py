@@ -35,6 +35,11 @@ def slopes(
         Where the answer goes.
     reading
         How the file is read.
+
+    Examples
+    --------
+    glmm-zoo fit longitudinal_logistic --seed 1
+    glmm-zoo slopes fits/longitudinal_logistic.nc time --by treatment
     """
     from glmm_zoo.estimands import slopes as estimands
 

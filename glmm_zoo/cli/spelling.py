@@ -9,9 +9,12 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from glmm_zoo.cli.arguments import option_name
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
 
 _FILE = ("tree", "file", "...")  # what stands for the fit in a call
 _VALUE = r"""'[^']*'|"[^"]*"|\[[^\[\]]*\]|[-\w.]*\w"""
@@ -43,12 +46,26 @@ def as_typed(text: str) -> str:
             return " ".join(["glmm-zoo", found["command"], "FILE", *filter(None, words)])
         if found["name"] in options:
             return _option(found["name"], found["value"])
-        if found["name"] and found["name"] in _of_builders():
+        if found["name"] and found["name"] in builder_options():
             value = _plain(found["value"]) if found["value"] else "..."
             return f"--option {shlex.quote(f'{found["name"]}={value}')}"
         return found[0]
 
     return _TWICE.sub(r"\1", _PARTS.sub(typed, text))
+
+
+def wrong_option(err: CycloptsError) -> str:
+    """What is wrong with the words of a command. The name of a builder's keyword given as an option is told how it is given."""
+    from cyclopts import UnknownOptionError
+
+    told = " ".join(str(err).split())
+    if not isinstance(err, UnknownOptionError) or not any("--option" in a.names for a in err.argument_collection):
+        return told
+    typed = (err.token.keyword or err.token.value).partition("=")[0]
+    name = typed.removeprefix("--").replace("-", "_")
+    if name not in builder_options():
+        return told
+    return f"{typed} is no option of the command but of a builder, given as --option {name}=VALUE"
 
 
 def _argument(text: str, options: Collection[str]) -> str:
@@ -83,7 +100,7 @@ def _plain(value: str) -> str:
 
 
 @cache
-def _of_builders() -> frozenset[str]:
+def builder_options() -> frozenset[str]:
     """The names that --option takes."""
     from glmm_zoo.registry import builders, find_builder
 

@@ -27,6 +27,10 @@ def summary(
         Also every group effect.
     format
         table for people; csv or json, in full precision, for programs.
+
+    Examples
+    --------
+    glmm-zoo summary fits/multicenter.nc --group-effects
     """
     from glmm_zoo.report.terminal import summary_tables
     from glmm_zoo.results import storage

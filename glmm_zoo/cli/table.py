@@ -39,6 +39,10 @@ def table(
         Of league and ranks: a covariate and its value, age=40, or a risk under the reference, baseline=0.1; may be repeated.
     overwrite
         Replace an existing file.
+
+    Examples
+    --------
+    glmm-zoo table fits/multicenter.nc --out table2.docx
     """
     from glmm_zoo.report import fit_table
     from glmm_zoo.report.terminal import paper_lines

@@ -76,9 +76,7 @@ def judgement_text(judgement: Judgement) -> Any:
     from glmm_zoo.cli.spelling import as_typed
 
     style = {"sound": "green", "caution": "yellow", "unsound": "red"}[judgement.state]
-    return Text(" ").join(
-        [Text(judgement.title, style=f"bold {style}"), *map(Text, map(as_typed, judgement.sentences))]
-    )
+    return Text(" ").join([Text(judgement.title, style=f"bold {style}"), *map(Text, map(as_typed, judgement.words))])
 
 
 def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:

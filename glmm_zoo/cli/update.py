@@ -82,6 +82,10 @@ def update(
         Probability inside the printed intervals.
     reading
         How the files are read.
+
+    Examples
+    --------
+    glmm-zoo update fits/multicenter.nc --formula ". ~ . - C(period)" --out fits/constant.nc
     """
     from glmm_zoo.inference.said import given_words
     from glmm_zoo.refits import variations

@@ -32,7 +32,8 @@ class Compiled:
     """A model's functions of the unconstrained vector x (n,), where to start, and the coordinates in which to sample it.
 
     `variables` compiles any variables of the graph as functions of many x at once. `program` is the log density with its
-    gradient in machine code, to be called without Python; None from JAX. `seconds` is how long compiling took.
+    gradient in machine code, to be called without Python; None from JAX, of which `density` is the function of x and its data.
+    `seconds` is how long compiling took.
     """
 
     start: np.ndarray
@@ -41,6 +42,7 @@ class Compiled:
     coordinates: Coordinates
     program: Function | None
     seconds: float
+    density: tuple[Callable[..., Any], Sequence[Any]] | None = None
 
     @property
     def size(self) -> int:
@@ -74,8 +76,8 @@ class Compiled:
         return InCoordinates(self.program, at.index, at.mean, at.root)
 
 
-def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compiled:
-    """Compile the log density with its gradient.
+def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
+    """Compile the log density with its gradient, by JAX if that is the backend.
 
     With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I.
 
@@ -87,19 +89,23 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compile
     """
     began = time.perf_counter()
     shapes, x, coordinates = _start_and_coordinates(model, start)
-    program = None
-    try:
-        functions, program = _by_kernel(model, shapes)
-    except UnsupportedError as err:
-        _log.info("compiled by JAX, because the kernel does not know %s", err)
+    functions = program = None
+    if backend == "kernel":
+        try:
+            functions, program = _by_kernel(model, shapes)
+        except UnsupportedError as err:
+            _log.info("compiled by JAX, because the kernel does not know %s", err)
+        except IndexError as err:
+            raise FitError(f"the model indexes past the levels of a factor: {err}") from err
+    if functions is None:
         check_density(model)
         functions = by_jax(model, shapes, x)
-    except IndexError as err:
-        raise FitError(f"the model indexes past the levels of a factor: {err}") from err
     if not np.isfinite(functions.value_and_gradient(x)[0]):
         check_density(model)
     seconds = time.perf_counter() - began
-    return Compiled(x, functions.value_and_gradient, functions.variables, coordinates, program, seconds)
+    return Compiled(
+        x, functions.value_and_gradient, functions.variables, coordinates, program, seconds, functions.density
+    )
 
 
 def _start_and_coordinates(

@@ -1,16 +1,20 @@
-"""A model's functions compiled by JAX: for graphs that the kernel does not know."""
+"""A model's functions compiled by JAX: for graphs that the kernel does not know, and for `backend="jax"`.
+
+Where JAX has several devices, each has some of the rows: XLA then adds up what they find.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.errors import FitError
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.banded import Triangle
 from glmm_zoo.inference.kernel.code_cache import private_folder
@@ -32,10 +36,14 @@ Vectorized = Callable[[np.ndarray], list[np.ndarray]]  # x (draws, n) -> one arr
 
 @dataclass(frozen=True)
 class CompiledFunctions:
-    """Of the unconstrained vector x (n,): the log density with its gradient, and any variables of the graph."""
+    """Of the unconstrained vector x (n,): the log density with its gradient, and any variables of the graph.
+
+    `density` is the former as JAX has it, `density(x, *data)`, with its data.
+    """
 
     value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
     variables: Callable[[Sequence[Any]], Vectorized]  # compiled when asked for
+    density: tuple[Callable[..., Any], Sequence[Any]] | None = None
 
 
 def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray) -> CompiledFunctions:
@@ -44,20 +52,27 @@ def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray
     import jax.numpy as jnp
 
     ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    rows = {
+        len(model.coords[dim] or ()) for rv in model.observed_RVs for dim in model.named_vars_to_dims.get(rv.name, ())
+    }
 
     def lowered(outputs: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
         function, data = _lower(outputs, model.value_vars, shapes)
+        lengths = [len(d) for d in data]
 
         def evaluate(x: Any, *data: Any) -> Any:
             parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
-            return function(*parts, *data)
+            return function(*parts, *(d[:n] for d, n in zip(data, lengths, strict=True)))
 
-        return evaluate, [jax.device_put(d) for d in data]
+        return evaluate, [_placed(jax, d, rows) for d in data]
 
-    density, data = lowered([model.logp()])
+    of_values, data = lowered([model.logp()])
+
+    def density(x: Any, *data: Any) -> Any:
+        return of_values(x, *data)[0]
 
     def value_then_gradient(x: Any, *data: Any) -> Any:
-        value, gradient = jax.value_and_grad(lambda x: density(x, *data)[0])(x)
+        value, gradient = jax.value_and_grad(density)(x, *data)
         return jnp.concatenate([value[None], gradient])
 
     compiled = jax.jit(value_then_gradient)
@@ -72,7 +87,20 @@ def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray
         mapped = jax.jit(jax.vmap(evaluate, in_axes=(0, *[None] * len(arrays))))
         return lambda x: _in_chunks(mapped, x, arrays)
 
-    return CompiledFunctions(value_and_gradient, variables)
+    return CompiledFunctions(value_and_gradient, variables, (density, data))
+
+
+def _placed(jax: Any, array: np.ndarray, rows: Collection[int]) -> Any:
+    """An array with as many elements along its first axis as there are rows, spread over all devices: those of the last device are
+    filled up with its last element, which nothing reads. Any other array is on each device."""
+    devices = jax.devices()
+    if len(devices) == 1:
+        return jax.device_put(array)
+    spec, short = jax.sharding.PartitionSpec(), -len(array) % len(devices)
+    if len(array) in rows:
+        spec = jax.sharding.PartitionSpec("rows")
+        array = np.concatenate([array, np.repeat(array[-1:], short, axis=0)])
+    return jax.device_put(array, jax.sharding.NamedSharding(jax.sharding.Mesh(devices, "rows"), spec))
 
 
 def _jax() -> Any:
@@ -173,7 +201,12 @@ def _lower(
     fgraph = FunctionGraph([*static.values(), *inputs.values()], graph, clone=True)
     get_mode("JAX").including("local_remove_check_parameter").optimizer.rewrite(fgraph)
     outputs, remaining, constants = _evaluated(fgraph, len(static), list(arrays.values()))
-    return jax_funcify(FunctionGraph(remaining, outputs, clone=False)), constants
+    try:
+        return jax_funcify(FunctionGraph(remaining, outputs, clone=False)), constants
+    except NotImplementedError as err:
+        raise FitError(
+            f"JAX has no translation of a function in this model's density ({str(err).splitlines()[0]}); leave backend out"
+        ) from err
 
 
 def _evaluated(

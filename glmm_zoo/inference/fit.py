@@ -21,6 +21,7 @@ from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.kept import KeptChains, keeping, machine, versions
+from glmm_zoo.inference.nuts_jax import check_blackjax
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.inference.prior_draws import prior
 from glmm_zoo.inference.recording import Recording
@@ -61,6 +62,7 @@ def fit(
     target_accept: float | None = None,
     parameterization: str = "auto",
     keep_group_effects: str = "auto",
+    backend: str = "kernel",
     progress: bool | None = None,
     about: Words | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -95,6 +97,10 @@ def fit(
         sd, effective draws and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws of up to
         20 million numbers, and else moments of all draws with as many of the draws as that, evenly spaced, in the group
         `group_effect_draws`.
+    backend
+        "kernel" is machine code for one processor at a time. "jax" moves all chains at once by BlackJAX, an extra of the package
+        (`jax`), on what JAX finds: the rows are spread over its devices, processors that JAX was told of or GPUs. The posterior is
+        the same, and draws are those of another run. Draws are not made beyond those asked for.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
     about
@@ -134,6 +140,7 @@ def fit(
         target_accept=target_accept,
         parameterization=parameterization,
         keep_group_effects=keep_group_effects,
+        backend=backend,
     )
     _check(model, settings)
     said, labels = words_of(model, about)
@@ -182,7 +189,7 @@ def _fitted(
     began = time.perf_counter()
     settings = replace(asked, seed=_seed(asked, beside))
     parameterized, start = parameterize(model, settings.parameterization)
-    compiled = compile_model(parameterized, start)
+    compiled = compile_model(parameterized, start, settings.backend)
     kept = datatree.kept_variables(parameterized, settings)
     raise_all(settings.memory_problems(1 if kept.moments else compiled.size))
     if kept.moments and settings.effective is not None:
@@ -226,6 +233,8 @@ def _check(model: Any, settings: Settings) -> None:
     if not isinstance(model, Model):
         raise InputError(f"fit takes a model that a builder of the zoo returned, not {type(model).__name__}")
     raise_all(settings.problems())
+    if settings.backend == "jax":
+        check_blackjax()
 
 
 def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: Settings) -> Recording | None:
@@ -284,6 +293,12 @@ def _groups(
     return groups, notes
 
 
+def _sampler(compiled: Compiled, settings: Settings) -> str:
+    if settings.backend == "jax":
+        return "BlackJAX NUTS, gradients by JAX"
+    return f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}"
+
+
 def _metadata(
     model: Model, compiled: Compiled, asked: Settings, sampled: Sampled, notes: list[str], began: float
 ) -> dict[str, Any]:
@@ -293,7 +308,7 @@ def _metadata(
         "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
         "sampling": {
             # "glmm_zoo.kernel" is the word of the file format for inference/kernel
-            "sampler": f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
+            "sampler": _sampler(compiled, settings),
             "draws": settings.draws,
             "tune": settings.tune,
             "chains": settings.chains,
@@ -315,6 +330,6 @@ def _metadata(
             "all": round(time.perf_counter() - began, 3),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "versions": versions(settings.backend),
         "machine": machine(),
     }

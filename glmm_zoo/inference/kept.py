@@ -49,9 +49,10 @@ _LONG = 120  # characters of what is not told
 LOOK = 0.2  # seconds after which it is seen that a chain has ended
 
 
-def versions() -> dict[str, str]:
+def versions(backend: str = "kernel") -> dict[str, str]:
     """Of Python, and of the packages that draws depend on."""
-    return {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+    packages = [p.replace("nutpie", "blackjax") for p in PACKAGES] if backend == "jax" else PACKAGES
+    return {"python": platform.python_version(), **{p: version(p) for p in packages}}
 
 
 def machine() -> str:
@@ -73,7 +74,7 @@ def key_of(model: Model, settings: Settings) -> dict[str, Any]:
         "options": spec["options"],
         "model": hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).hexdigest(),
         **asked,
-        **{f"version of {name}": text for name, text in versions().items()},
+        **{f"version of {name}": text for name, text in versions(settings.backend).items()},
         "machine": machine(),
     }
     return json.loads(json.dumps(key))

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,9 @@ from glmm_zoo.inference.draws import Draws, beside_each_other, joined_and_thinne
 from glmm_zoo.inference.kept import LOOK, Chain, KeptChains, KeptRun
 from glmm_zoo.inference.kernel.far_out import DISTANCE, NormalFarOut, normal_far_out
 from glmm_zoo.inference.kernel.machine import NO_MEMORY, out_of_memory
+from glmm_zoo.inference.nuts_jax import run_by_jax
 from glmm_zoo.inference.recording import Recorders, Recording
-from glmm_zoo.inference.settings import Settings
+from glmm_zoo.inference.settings import MAX_TREE_DEPTH, TARGET_ACCEPT, Settings
 from glmm_zoo.results import convergence
 
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("glmm_zoo")
 
 NUTPIE_TRIED = "0.16.11"  # as in pyproject.toml
-TARGET_ACCEPT = 0.8  # where the settings leave it open
-MAX_TREE_DEPTH = 10
 _SLOW_GRADIENT = 150e-6  # seconds; from here on threads of Python gain more than they lose to the interpreter lock
 _STATS = {  # nutpie's name of a statistic: ours, and its type
     "diverging": ("diverging", bool),
@@ -83,10 +83,11 @@ def sample(
     began = time.perf_counter()
     run = None if kept is None else kept.next_run(compiled.coordinates, settings, beginnings)
     there = {} if run is None else run.chains(settings.chains)
-    recorders = None if recording is None else Recorders(recording, compiled, settings)
+    make, recorded_tune = (run_by_jax, 0) if settings.backend == "jax" else (_run, settings.tune)
+    recorders = None if recording is None else Recorders(recording, compiled, replace(settings, tune=recorded_tune))
     chains = there
     if len(there) < settings.chains:
-        chains = _run(compiled, settings, beginnings, progress, recorders, run, there)
+        chains = make(compiled, settings, beginnings, progress, recorders, run, there)
     of_all = [chains[k] for k in range(settings.chains)]
     spent = max((chain.draws.seconds for chain in there.values()), default=0.0)
     made = beside_each_other([chain.draws for chain in of_all], spent + time.perf_counter() - began)

@@ -12,9 +12,13 @@ from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
 Parameterization = Literal["auto", "noncentered", "centered"]
 KeptEffects = Literal["auto", "draws", "moments"]
+Backend = Literal["kernel", "jax"]
 PARAMETERIZATIONS: tuple[str, ...] = get_args(Parameterization)
 KEPT_EFFECTS: tuple[str, ...] = get_args(KeptEffects)
+BACKENDS: tuple[str, ...] = get_args(Backend)
 LARGEST_SEED = 2**64 - 1  # nutpie's
+TARGET_ACCEPT = 0.8  # where the settings leave it open
+MAX_TREE_DEPTH = 10
 
 _STATISTICS = 8  # numbers that the sampler tells of each draw
 
@@ -33,6 +37,7 @@ class Settings:
     target_accept: float | None = None
     parameterization: str = "auto"
     keep_group_effects: str = "auto"
+    backend: str = "kernel"
 
     def __post_init__(self) -> None:
         """NumPy's whole numbers become Python's, which can be stored with the fit."""
@@ -65,7 +70,11 @@ class Settings:
             problems.append(f"{spell('seed')} must be at most 2**64 - 1 = {LARGEST_SEED}, not {shown(self.seed)}")
         problems += [
             f"{spell(name)} must be one of {listing(known)}, not {shown(value)}"
-            for name, known in (("parameterization", PARAMETERIZATIONS), ("keep_group_effects", KEPT_EFFECTS))
+            for name, known in (
+                ("parameterization", PARAMETERIZATIONS),
+                ("keep_group_effects", KEPT_EFFECTS),
+                ("backend", BACKENDS),
+            )
             if (value := getattr(self, name)) not in known
         ]
         if self.effective is not None and self.thin is not None:

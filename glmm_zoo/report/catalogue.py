@@ -15,9 +15,7 @@ from glmm_zoo.estimands.fitted import USUAL_DRAWS, read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering, of_categories, part_column
 from glmm_zoo.report.entry import Entry, Section
-from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.imputed import of_first, of_least_agreeing
-from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import Estimates
@@ -107,8 +105,12 @@ class Catalogue:
         elif builder == "stepped_wedge":
             yield "period_risks", Entry("key", "", self._period_risks)
         elif builder == "joint_survival":
+            from glmm_zoo.report.survival_figures import survival_figures
+
             yield from survival_figures(self.tree, answer)
         elif self.of_times:
+            from glmm_zoo.report.event_time_figures import event_time_figures
+
             yield from event_time_figures(self.tree, answer)
         elif builder == "joint_outcomes":
             if answer.comparisons is not None:
@@ -212,6 +214,8 @@ class Catalogue:
         """What checks priors, fit and sampler."""
         yield "prior_posterior", Entry("priors", "", partial(prior_posterior, self.tree, self.about))
         if self.of_times:
+            from glmm_zoo.report.event_time_figures import cox_snell_of
+
             check = "Does the model reproduce the data? (Cox–Snell residuals)"
             yield "cox_snell", Entry("checks", check, partial(of_first, self.tree, cox_snell_of))
         else:

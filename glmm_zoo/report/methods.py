@@ -92,7 +92,7 @@ def _model(parts: Parts) -> Iterator[str]:
     yield from _categories(parts, outcome)
     yield from seen_methods(parts, outcome)
     for name, part in outcome.others.items():
-        yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
+        yield f"{_cap(_of_part(parts, outcome, name))} {_was(outcome, name)} modelled with {_items(_predictor(parts, part))}."
     yield from covariate_methods(parts, [_predictor(parts, c.main) for c in parts.covariates])
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
@@ -150,6 +150,12 @@ def _of_part(parts: Parts, outcome: OutcomeParts, name: str) -> str:
     if own is None:
         return "the distance between thresholds"
     return f"the {'log odds' if own.scale == 'logit' else 'logarithm'} of {own.words}"
+
+
+def _was(outcome: OutcomeParts, name: str) -> str:
+    """Log odds were modelled, a logarithm was."""
+    own = outcome.family.own_parameter(name)
+    return "were" if name == "never" or (own is not None and own.scale == "logit") else "was"
 
 
 def _family(parts: Parts, outcome: OutcomeParts) -> str:
@@ -236,7 +242,8 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
         yield from _categories(parts, outcome)
         yield from seen_methods(parts, outcome)
         for of, part in outcome.others.items():
-            yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
+            words = f"{_of_part(parts, outcome, of)} of {name} {_was(outcome, of)}"
+            yield f"{_cap(words)} modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):
         yield "Random effects of the same level are correlated between outcomes."
     if parts.event is not None:
@@ -333,7 +340,7 @@ def _sampler(parts: Parts) -> str:
     warm = f" after {sampling['tune']} for warm-up" if "tune" in sampling else ""
     used = [
         f"{name} {versions[key]}"
-        for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie"))
+        for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie"), ("BlackJAX", "blackjax"))
         if key in versions
     ]
     return f"The posterior was sampled with the No-U-Turn Sampler ({plural(chains, 'chain')}, {kept}{warm}{'; ' if used else ''}{', '.join(used)})."

@@ -196,7 +196,7 @@ def _strip(verdict: Verdicts) -> dict[str, Any]:
     of = (verdict.sampling, verdict.fit, verdict.design)
     states = [judgement.state for judgement in of]
     look = " bad" if states[0] == "unsound" else "" if all(state == "sound" for state in states[:2]) else " warn"
-    shown = [(_LOOKS[j.state], j.title, unbroken(" ".join(j.sentences))) for j in of if j.title]
+    shown = [(_LOOKS[j.state], j.title, unbroken(" ".join(j.words))) for j in of if j.title]
     return {"unsound": states[0] == "unsound", "look": look, "judgements": shown}
 
 

@@ -298,7 +298,8 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         if told:
             what = "Student-t scale" if "df" in group else "standard deviation"
             were = f"{what}s were" if len(rows) > 1 else f"{what} was"
-            yield f"Between {groups} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
+            where = ", at the means of the columns of slopes," if group.get("at_means") else ""
+            yield f"Between {groups}{where} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
         if group.get("df") in table.index:
             yield f"The degrees of freedom of the effects of {groups} were {_written(table.loc[group['df']], 'number')}."
         causes = parts.outcomes[0].causes if not lead else ()

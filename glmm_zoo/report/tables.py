@@ -285,12 +285,14 @@ def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, 
     corr = [g.get("at_means", {}).get("corr", g["sd"].replace("sd_", "corr_", 1)) for g in groups]
     links = {of["link"] for of in outcome_specs(spec).values()}
     scale = f", {links.pop().replace('_', ' ')} scale" if len(links) == 1 and links != {"identity"} else ""
+    moved = {g["at_means"].get(what, "") for g in groups if g.get("at_means") for what in ("sd", "corr")}
+    where = ", at the means of the columns of slopes" if base in moved else ""
     if base in map(sd_at_means, groups) or base == "tau":
-        return True, f"Standard deviations between groups{scale}"
+        return True, f"Standard deviations between groups{scale}{where}"
     if base in [g.get("df") for g in groups]:
         return True, "Degrees of freedom of Student-t group effects"
     if base in corr:
-        return True, "Correlations of group effects"
+        return True, f"Correlations of group effects{where}"
     process = next((g["process"] for g in groups if g.get("process", {}).get("parameter") == base), None)
     if process is not None:
         return True, "Autocorrelations of one step" if process["kind"] == "ar1" else "Ranges of correlation over time"

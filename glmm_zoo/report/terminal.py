@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, more_about
 from glmm_zoo.report.answer import answering
 from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_groups, table_of_groups, whose
 from glmm_zoo.results.about import about_of
@@ -46,7 +46,7 @@ def full_report(tree: xr.DataTree, *, prob: float = 0.95, spell: Callable[[str],
     notes = [Text(f"note: {spell(note)}", style="yellow") for note in metadata(tree)["spec"]["notes"]]
     notes += [Text(most_missing(tree))] if imputed_tables(tree) else []
     estimates = summary_tables(tree, summary(tree, prob=prob), prob)
-    return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob).values(), spell)]
+    return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob), spell)]
 
 
 @of_a_whole_fit
@@ -119,13 +119,13 @@ def _as_rich(shown: PaperTable) -> RenderableType:
     return table
 
 
-def _findings(findings: Iterable[Finding], spell: Callable[[str], str]) -> list[RenderableType]:
-    """Title, sentences and tables of each finding; of a table at most `_MOST_ROWS` rows."""
+def _findings(findings: Mapping[str, Finding], spell: Callable[[str], str]) -> list[RenderableType]:
+    """Title, sentences and tables of each finding, and where to read more; of a table at most `_MOST_ROWS` rows."""
     from rich.table import Table
     from rich.text import Text
 
     lines: list[RenderableType] = []
-    for finding in findings:
+    for finding in findings.values():
         if finding.empty:
             continue
         lines += [Text(finding.title, style="bold"), *(Text(spell(sentence)) for sentence in finding.sentences)]
@@ -139,4 +139,8 @@ def _findings(findings: Iterable[Finding], spell: Callable[[str], str]) -> list[
             if len(data) > _MOST_ROWS:
                 lines.append(Text(f"... {len(data)} rows in all; the file and the HTML report have them"))
         lines.append("")
-    return lines
+    return (
+        [*lines, Text(more_about([name for name, finding in findings.items() if not finding.empty])), ""]
+        if lines
+        else []
+    )

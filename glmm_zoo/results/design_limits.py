@@ -22,8 +22,9 @@ DOMINANT = 0.5  # share of the rows that are of one level
 
 @dataclass(frozen=True)
 class Limit:
-    """One sentence, what to do included; `grave` where the data at hand make it matter."""
+    """One sentence, what to do included; `grave` where the data at hand make it matter; `entry` is that of docs/guides/diagnostics.md."""
 
+    entry: str
     sentence: str
     grave: bool = False
 
@@ -51,6 +52,7 @@ def _few_levels(spec: Mapping[str, Any]) -> Iterator[Limit]:
             prior = spec["priors"].get(group["sd"], "")
             prior = prior if isinstance(prior, str) else listing(dict.fromkeys(prior.values()))
             yield Limit(
+                "few_levels",
                 f"{name} has only {plural(levels, 'level')}{where}: how much they differ ({group['sd']}) rests on its prior, "
                 f"{prior}; compare with a fit under another one.",
                 grave=True,
@@ -68,6 +70,7 @@ def _dominated(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         share = rows.max() / rows.sum()
         if share > DOMINANT and len(labels) > 1:
             yield Limit(
+                "dominant_level",
                 f"{percent(share)} of the rows are of one {name}, {labels[rows.argmax()]}: averages over rows are mostly its own.",
                 grave=True,
             )
@@ -78,6 +81,7 @@ def _left_out(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     used, dropped = spec["data"]["rows"], spec["data"]["dropped"]
     if dropped:
         yield Limit(
+            "left_out",
             f"{whole(dropped)} of {whole(used + dropped)} rows were left out for missing values, as if those missing were like the "
             "others with the same covariates.",
             grave=dropped > MUCH * (used + dropped),
@@ -86,6 +90,7 @@ def _left_out(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         if of["missing"]:
             total = of["missing"] + of["observed"]
             yield Limit(
+                "missing_covariate",
                 f"{of['column']} is missing in {whole(of['missing'])} of {whole(total)} rows, where it is known from its own predictor and from "
                 "the outcome, as if those missing were like the others with the same covariates and outcome.",
                 grave=of["missing"] > MUCH * total,
@@ -94,6 +99,7 @@ def _left_out(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         lacking = used - values.size
         if len(outcome_specs(spec)) > 1 and lacking > 0 and str(values.dims[0]).endswith("row"):
             yield Limit(
+                "missing_outcome",
                 f"{name} is missing in {whole(lacking)} of {whole(used)} rows, which tell of the other outcomes only.",
                 grave=lacking > MUCH * used,
             )
@@ -132,14 +138,22 @@ def _of_wedge(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     ]
     if only:
         alone = "that period alone says" if len(none + every) == 1 else "these periods alone say"
-        yield Limit(f"{' and '.join(only).capitalize()}: {alone} nothing of the effect.")
+        yield Limit("one_condition", f"{' and '.join(only).capitalize()}: {alone} nothing of the effect.")
     if both:
-        yield Limit(f"The effect rests on the model of time in {_periods(both)}, in which both conditions were seen.")
+        yield Limit(
+            "shared_periods",
+            f"The effect rests on the model of time in {_periods(both)}, in which both conditions were seen.",
+        )
     else:
-        yield Limit("No period has both conditions: the effect cannot be told from time but by the model.", grave=True)
+        yield Limit(
+            "no_shared_period",
+            "No period has both conditions: the effect cannot be told from time but by the model.",
+            grave=True,
+        )
     if options.get("exposure_time", "constant") == "constant":
         yield Limit(
-            "The effect is taken to be the same however long a cluster was exposed; exposure_time='categorical' does without."
+            "constant_effect",
+            "The effect is taken to be the same however long a cluster was exposed; exposure_time='categorical' does without.",
         )
 
 
@@ -154,16 +168,18 @@ def _of_studies(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     studies = len(facts["totals"]["control_size"])
     if studies < FEW_STUDIES:
         yield Limit(
+            "few_studies",
             f"From {studies} studies tau is poorly known and rests on its prior; heterogeneity= names empirical priors for log odds "
             "ratios.",
             grave=True,
         )
-    yield Limit("Studies that were never published are not allowed for.")
+    yield Limit("unpublished", "Studies that were never published are not allowed for.")
     covariates = list(facts["covariates"]["means"])
     if covariates:
         names = listing(map(about_of(tree).name, covariates))
         yield Limit(
-            f"{names} may stand for something else that differs among studies, and says nothing of persons within a study."
+            "study_covariates",
+            f"{names} may stand for something else that differs among studies, and says nothing of persons within a study.",
         )
 
 
@@ -172,6 +188,7 @@ def _of_network(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     studies, treatments = facts["studies"], len(facts["labels"])
     if "tau" in tree["posterior"].dataset and studies - treatments + 1 < FEW_STUDIES:
         yield Limit(
+            "few_studies",
             f"From {studies} studies of {treatments} treatments tau is poorly known and rests on its prior; heterogeneity= names empirical "
             "priors for log odds ratios.",
             grave=True,
@@ -179,17 +196,21 @@ def _of_network(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     empty = [label for label, y in zip(facts["labels"], facts["by_treatment"]["events"], strict=True) if y == 0]
     if empty:
         yield Limit(
-            f"No arm of {listing(empty)} has events: how large that effect may be rests on the prior.", grave=True
+            "no_events",
+            f"No arm of {listing(empty)} has events: how large that effect may be rests on the prior.",
+            grave=True,
         )
     yield Limit(
+        "transitivity",
         "Studies of different treatments are taken to differ in nothing else that changes the effects (transitivity), and studies that were "
-        "never published are not allowed for."
+        "never published are not allowed for.",
     )
     covariates = list(facts.get("covariates", {"means": {}})["means"])
     if covariates:
         yield Limit(
+            "study_covariates",
             f"{listing(map(about_of(tree).name, covariates))} may stand for something else that differs among studies, and says nothing of "
-            "persons within a study."
+            "persons within a study.",
         )
 
 
@@ -200,22 +221,25 @@ def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     if event.get("recurrent"):
         frailty = " and frailty" if event["frailty"] else ""
         yield Limit(
+            "recurrent_events",
             f"An event is taken to leave the risk of the next as it was, given covariates, marker{frailty}; a death that ends the follow-up "
-            "counts as an end like any other."
+            "counts as an end like any other.",
         )
-        yield Limit(_ASSOCIATION)
+        yield Limit("association", _ASSOCIATION)
         return
     censored = event["subjects"] - sum(event["events"])
     if censored:
         yield Limit(
+            "censored",
             f"{whole(censored)} of {whole(event['subjects'])} {subjects} count as censored, as if their risk had been that of others with "
-            "their marker; those who left for a reason that goes with the risk make it too low or too high."
+            "their marker; those who left for a reason that goes with the risk make it too low or too high.",
         )
     if len(event["causes"]) == 1:
         yield Limit(
-            "Other events that end the follow-up can be causes of their own, which a fit with competing events tells."
+            "one_cause",
+            "Other events that end the follow-up can be causes of their own, which a fit with competing events tells.",
         )
-    yield Limit(_ASSOCIATION)
+    yield Limit("association", _ASSOCIATION)
 
 
 _ASSOCIATION = "Ratios of hazards are taken to be the same at all times, and to describe an association, not what changing the marker would do."
@@ -226,22 +250,24 @@ def _of_times(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     censored = facts["rows"] - facts["events"]
     if censored:
         yield Limit(
+            "censored",
             f"{whole(censored)} of {whole(facts['rows'])} rows count as censored, as if their risk had been that of others with the same "
-            "covariates and groups; those who left for a reason that goes with the risk make it too low or too high."
+            "covariates and groups; those who left for a reason that goes with the risk make it too low or too high.",
         )
     if facts["entered_late"]:
         yield Limit(
-            "Rows that begin late count from then on, as if groups had the same distribution of effects among those who were there then."
+            "late_entry",
+            "Rows that begin late count from then on, as if groups had the same distribution of effects among those who were there then.",
         )
     if spec["link"] == "log_hazard":
-        yield Limit("Ratios of hazards within a group are taken to be the same at all times.")
+        yield Limit("hazard_ratios", "Ratios of hazards within a group are taken to be the same at all times.")
     else:
-        yield Limit("Covariates and groups are taken to stretch or shrink all times by a factor.")
+        yield Limit("accelerated_times", "Covariates and groups are taken to stretch or shrink all times by a factor.")
 
 
 def _of_never_at_risk(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     words = susceptibility.find(tree, 0.95).sentences[0]
-    yield Limit(words, grave=not words.startswith("The data show"))
+    yield Limit("susceptibility", words, grave=not words.startswith("The data show"))
 
 
 # ----------------------------------------------------------------------------------------------------------- by family
@@ -250,15 +276,18 @@ def _of_never_at_risk(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Li
 def _of_families(spec: Mapping[str, Any]) -> Iterator[Limit]:
     if spec["builder"].startswith("zero_inflated"):
         yield Limit(
+            "kinds_of_zeros",
             "That some zeros are of another kind than the counts is assumed, not seen: a low mean and large variation make zeros too; "
-            f"compare with {spec['builder'].removeprefix('zero_inflated_')}."
+            f"compare with {spec['builder'].removeprefix('zero_inflated_')}.",
         )
     if spec["builder"].startswith("hurdle"):
         yield Limit(
+            "one_kind_of_zeros",
             "All zeros are taken to have one source, whether there is anything to count; zeros by chance among the counts are not told "
-            "apart from them."
+            "apart from them.",
         )
     if spec["builder"] == "ordinal" and not spec["options"].get("nominal"):
         yield Limit(
-            "Each covariate is taken to shift all categories alike (proportional odds); nominal='~ x' of the cumulative family does without for x."
+            "proportional_odds",
+            "Each covariate is taken to shift all categories alike (proportional odds); nominal='~ x' of the cumulative family does without for x.",
         )

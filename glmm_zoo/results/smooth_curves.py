@@ -75,10 +75,11 @@ class SmoothCurve:
 
 def smooth_curves(tree: xr.DataTree) -> Iterator[SmoothCurve]:
     """Every curve of a fit; a smooth with a factor has one for each level."""
-    posterior = tree["posterior"].dataset.stack(sample=("chain", "draw"))
+    posterior = tree["posterior"].dataset
 
     def draws(name: str) -> np.ndarray:  # (m, elements)
-        return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
+        values = posterior[name].transpose("chain", "draw", ...).values
+        return values.reshape(values.shape[0] * values.shape[1], -1)
 
     for smooth in metadata(tree)["spec"]["smooths"]:
         sd, weights, sd_of = draws(smooth["sd"]), draws(smooth["weights"]), np.array(smooth["sd_of"])

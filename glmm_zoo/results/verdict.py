@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from glmm_zoo.errors import plural
+from glmm_zoo.errors import more_about, plural
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One failed check: what was found, what it means for this model, what to try first."""
+    """One failed check: what was found, what it means for this model, what to try first.
+
+    `check` is the name of its entry in docs/guides/diagnostics.md.
+    """
 
     check: str
     found: str
@@ -44,4 +47,6 @@ class Verdict:
             lines = [f"Not to be trusted yet: {plural(len(self.problems), 'check')} failed."]
         lines += [f"  - {problem}" for problem in self.problems]
         lines += [f"And {remarked}:"] if self.remarks and not self.sound else []
-        return "\n".join(lines + [f"  - {remark}" for remark in self.remarks])
+        lines += [f"  - {remark}" for remark in self.remarks]
+        more = more_about([told.check for told in (*self.problems, *self.remarks)])
+        return "\n".join([*lines, *([more] if more else [])])

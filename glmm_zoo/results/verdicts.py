@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import number_word, plural
+from glmm_zoo.errors import more_about, number_word, plural
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.diagnostics import REMARKED, Verdict
@@ -25,14 +25,23 @@ _TITLES = {"stepped_wedge": "Design.", "joint_survival": "Assumptions."}
 
 @dataclass(frozen=True)
 class Judgement:
-    """One of the verdicts: its `state`, a `title` that ends with a full stop, and `sentences` that say why and what to do."""
+    """One of the verdicts: its `state`, a `title` that ends with a full stop, and `sentences` that say why and what to do.
+
+    `entries` are those of docs/guides/diagnostics.md on what was found.
+    """
 
     state: Soundness
     title: str
     sentences: tuple[str, ...]
+    entries: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The sentences, and the command that prints the entries."""
+        return (*self.sentences, more_about(self.entries)) if self.entries else self.sentences
 
     def __str__(self) -> str:
-        return " ".join((self.title, *self.sentences))
+        return " ".join((self.title, *self.words))
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ def verdicts(tree: xr.DataTree, verdict: Verdict | None = None) -> Verdicts:
 
 def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     if not verdict.sound:
-        return Judgement("unsound", "Sampling: not to be trusted yet.", tuple(map(str, verdict.problems)))
+        checks = tuple(problem.check for problem in verdict.problems)
+        return Judgement("unsound", "Sampling: not to be trusted yet.", tuple(map(str, verdict.problems)), checks)
     content = metadata(tree)
     chains, divergent = content["sampling"]["chains"], any(r.check == "divergences" for r in verdict.remarks)
     effects = verdict.table.index.str.split("[").str[0].isin(random_effect_variables(content["spec"]))
@@ -93,7 +103,7 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     )
     grave = [r for r in verdict.remarks if r.check not in REMARKED]
     title = f"Sampling: sound, with {plural(len(grave), 'remark')}." if grave else "Sampling: sound."
-    return Judgement("caution" if grave else "sound", title, (*words, *map(str, grave)))
+    return Judgement("caution" if grave else "sound", title, (*words, *map(str, grave)), tuple(r.check for r in grave))
 
 
 # ----------------------------------------------------------------------------------------------------------------- fit
@@ -103,17 +113,18 @@ def _fit(checks: Sequence[FitCheck]) -> Judgement:
     """What was found first; where nothing was, all that was looked at."""
     if not checks:
         words = "No predictive draws to compare the data with; of events that are known only to lie in intervals, see the figures."
-        return Judgement("sound", "Fit to the data: not checked.", (words,))
+        return Judgement("sound", "Fit to the data: not checked.", (words,), ("not_checked",))
     doubts = [check for check in checks if check.state != "sound"]
     others = [check for check in checks if check.state == "sound"]
     words = tuple(sentence for check in (*doubts, *others) for sentence in check.sentences)
     if not doubts:
         return Judgement("sound", "Fit to the data: no sign of trouble.", words)
+    entries = tuple(check.name for check in doubts)
     named = " and of ".join(dict.fromkeys(check.doubt for check in doubts))
     if any(check.state == "unsound" for check in doubts):
-        return Judgement("unsound", f"Fit to the data: clear signs of {named}.", words)
+        return Judgement("unsound", f"Fit to the data: clear signs of {named}.", words, entries)
     clear = any(check.p < SIGN for check in doubts)
-    return Judgement("caution", f"Fit to the data: {'signs' if clear else 'a hint'} of {named}.", words)
+    return Judgement("caution", f"Fit to the data: {'signs' if clear else 'a hint'} of {named}.", words, entries)
 
 
 # -------------------------------------------------------------------------------------------------------------- design
@@ -125,7 +136,8 @@ def _design(tree: xr.DataTree) -> Judgement:
         return Judgement("sound", "Design: nothing in the file speaks against it.", ())
     grave = any(limit.grave for limit in limits)
     title = _TITLES.get(metadata(tree)["spec"]["builder"], "What it cannot tell.")
-    return Judgement("caution" if grave else "sound", title, tuple(limit.sentence for limit in limits))
+    sentences, entries = tuple(limit.sentence for limit in limits), tuple(limit.entry for limit in limits)
+    return Judgement("caution" if grave else "sound", title, sentences, entries)
 
 
 # -------------------------------------------------------------------------------------------------------------- stored

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import glmm_zoo.cli.commands  # noqa: F401 (whose options are spelled)
+from glmm_zoo.cli import run
+from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.spelling import as_typed
 
 
@@ -37,6 +39,22 @@ from glmm_zoo.cli.spelling import as_typed
 )  # fmt: skip
 def test_arguments_are_spelled_as_they_are_typed(text: str, typed: str) -> None:
     assert as_typed(text) == typed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "jm", "a.csv", "--families", "gamma"], "--families is no option of the command but of a builder, given as --option families=VALUE"),
+        (["prior", "lmm", "a.csv", "--residual=ar1"], "--residual is no option of the command but of a builder, given as --option residual=VALUE"),
+        (["fit", "jm", "a.csv", "--drawz", "3"], "Unknown option: --drawz. Did you mean --draws?"),
+        (["summary", "a.nc", "--families", "gamma"], "Unknown option: --families."),
+    ],
+)  # fmt: skip
+def test_an_option_of_a_builder_is_told_how_it_is_given(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == ExitCode.WRONG_INPUT
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {told}"
 
 
 def test_the_shell_completes(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_right_number_stands_at_each_value() -> None:
     row = next(r for r in ROWS if r.name == "logistic")
     tree = sampled(model_of(row.name))
     answer = answering(tree)
-    results = methods(tree, answer)[1]
+    results = zoo.paragraphs(tree)["results"]
     assert answer.means is not None and answer.comparisons is not None
     ends = answer.means.table.iloc[[0, -1]]
     for _, estimate in ends.iterrows():

@@ -59,7 +59,13 @@ class Picture:
     draw: Callable[[Canvas], None] = field(repr=False)
 
     def figure(self, width: int = WIDE) -> Figure:
-        """The picture as a figure of matplotlib, `width` pixels wide."""
+        """The picture as a figure of matplotlib, `width` pixels wide, on paper of its own: a page around it may be dark."""
+        figure = self._on_the_page(width)
+        figure.set_facecolor(COLOURS["paper"])
+        return figure
+
+    def _on_the_page(self, width: int) -> Figure:
+        """The picture without paper, as it stands inside a page and in files for print."""
         import matplotlib as mpl
 
         canvas = Canvas(width)
@@ -71,7 +77,7 @@ class Picture:
         """The picture as SVG inside a page: colours are the page's, classes are those of `styles`."""
         from glmm_zoo.results.figures.svg_renderer import svg_of
 
-        return svg_of(self.figure(width), styles)
+        return svg_of(self._on_the_page(width), styles)
 
     def save(self, path: str | os.PathLike[str], *, width: int = WIDE, overwrite: bool = False) -> Path:
         """Write the picture in the form that the ending says: .svg, .png or .pdf.
@@ -87,7 +93,7 @@ class Picture:
             styles = Stylesheet()
             content = standalone_svg(self.inline_svg(width, styles), styles, title=self.alt).encode()
         else:
-            content = _drawn(self.figure(width), ending[1:])
+            content = _drawn(self._on_the_page(width), ending[1:])
         replace_file(path, content)
         return path
 

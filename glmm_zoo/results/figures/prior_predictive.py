@@ -94,7 +94,8 @@ def _histogram(canvas: Canvas, axis: Axes, row: pd.Series, draws: np.ndarray) ->
     elif positive:
         from matplotlib.ticker import LogLocator
 
-        axis.xaxis.set_major_locator(LogLocator(numticks=4 if canvas.narrow else 5))
+        long = canvas.narrow or edges[0] < 1e-4  # labels such as 0.000001
+        axis.xaxis.set_major_locator(LogLocator(numticks=4 if long else 5))
         axis.xaxis.set_major_formatter(lambda value, _: written(value, max(0, -round(np.log10(value)))))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,16 @@ class RawData:
         if not columns or not set(columns) <= set(self.rows):
             return None
 
-        def key(row: Sequence[Any]) -> tuple[str, ...]:
-            return tuple(self._label(c, v) for c, v in zip(columns, row, strict=True))
+        keys = {key: i for i, key in enumerate(self._labels(of, columns))}
+        return np.array([keys.get(key, -1) for key in self._labels(self.rows, columns)])
 
-        keys = {key(row): i for i, row in enumerate(of[list(columns)].itertuples(index=False))}
-        return np.array([keys.get(key(row), -1) for row in self.rows[list(columns)].itertuples(index=False)])
+    def _labels(self, table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """The values of each row of a table as text, each value that a column has made text once."""
+        labels = []
+        for column in columns:
+            codes, values = pd.factorize(table[column], use_na_sentinel=False)
+            labels.append(np.array([self._label(column, value) for value in values], object)[codes])
+        return zip(*labels, strict=True)
 
     def _label(self, column: str, value: Any) -> str:
         """A value as text; the levels of a column of numbers are text already, "0.0"."""

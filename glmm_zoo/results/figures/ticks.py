@@ -75,7 +75,16 @@ class Ticks(Artist):
         self.size, self.pad, self.marks, self.opposite = size, 3.0, True, False
         self.align: Sequence[str] = ()
         self._colours = label_colour, mark_colour
+        self.set_clip_on(False)
         axes.add_artist(self)
+        self.set_clip_on(False)
+
+    def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
+        """The box around the words, for whoever crops a figure to what is in it, as Jupyter does."""
+        if not (self.get_visible() and self._of.axison):
+            return Bbox.null()
+        boxes = [text.get_window_extent(renderer) for text in self.texts()]
+        return Bbox.union(boxes) if boxes else Bbox.null()
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw marks, labels and title."""
@@ -105,6 +114,12 @@ class Ticks(Artist):
             return texts
         self._place_title(texts, None)
         return [*texts, title]
+
+    def get_tightbbox(self, renderer: RendererBase | None = None) -> Bbox:
+        """The room of labels and title in px: notebooks cut figures to what they hold, `bbox_inches="tight"`."""
+        seen = self.get_visible() and self._of.axison
+        boxes = [text.get_window_extent(renderer) for text in self.texts()] if seen else []
+        return Bbox.union(boxes) if boxes else Bbox.null()
 
     @property
     def _horizontal(self) -> bool:

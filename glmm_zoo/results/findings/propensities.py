@@ -49,8 +49,8 @@ class Propensities:
     covariance
         Draws (chain, draw, M, M) of W S W'.
     deviations
-        Draws (chain, draw, M, levels) of W u, the propensities of the factor's levels less their means; None where the fit
-        kept no draws of the effects.
+        Some draws (chain, draw, M, levels) of W u, the propensities of the factor's levels less their means, and which these draws
+        are is in `kept`; None where the fit kept no draws of the effects.
     one_effect
         Whether the outcomes share one effect with loadings, so that every correlation is 1 or -1.
     """
@@ -60,6 +60,7 @@ class Propensities:
     outcomes: list[str]
     covariance: np.ndarray
     deviations: np.ndarray | None
+    kept: Thinning
     one_effect: bool
 
 
@@ -88,7 +89,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     sentences: list[str] = []
     subjects: dict[str, pd.DataFrame] = {}
     for propensities in _shared_effects(posterior, spec):
-        kept = _thinning(propensities.covariance)
+        kept = propensities.kept
         responses = {name: response_of(posterior, spec, name) for name in propensities.outcomes}
         for a, b in permutations(range(len(propensities.outcomes)), 2):
             pair = _pair(propensities, a, b)
@@ -100,7 +101,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
                 sentences.append(_sentence(pair, propensities.one_effect, prob))
         if propensities.deviations is not None:
             subjects[f"subjects_{propensities.factor}"] = _subjects(
-                spec, propensities, propensities.deviations, responses, kept, prob
+                spec, propensities, propensities.deviations, responses, prob
             )
     if not new_subject:
         return Finding("propensities")
@@ -137,11 +138,12 @@ def _shared_effects(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[
         corr = group["sd"].replace("sd_", "corr_", 1)
         R = draws_of(posterior, corr) if corr in posterior else np.eye(sd.shape[-1])
         S = sd[..., :, None] * R * sd[..., None, :]
-        levels, deviations = [], None
+        levels, deviations, kept = [], None, _thinning(S)
         if group["u"] in posterior:
             levels = [str(level) for level in posterior[posterior[group["u"]].dims[-2]].values]
-            deviations = W @ np.swapaxes(draws_of(posterior, group["u"]), -1, -2)
-        yield Propensities(factor, levels, outcomes, W @ S @ np.swapaxes(W, -1, -2), deviations, one_effect)
+            some = draws_of(posterior, group["u"])[kept]
+            deviations = (W[kept] if W.ndim > 2 else W) @ np.swapaxes(some, -1, -2)
+        yield Propensities(factor, levels, outcomes, W @ S @ np.swapaxes(W, -1, -2), deviations, kept, one_effect)
 
 
 def _pair(propensities: Propensities, a: int, b: int) -> Pair:
@@ -246,15 +248,14 @@ def _subjects(
     propensities: Propensities,
     deviations: np.ndarray,
     responses: Mapping[str, ResponseMoments],
-    kept: Thinning,
     prob: float,
 ) -> pd.DataFrame:
     """Expected responses of every subject at the covariates' means, and how many rows of each outcome it has."""
     table = pd.DataFrame(index=pd.Index(propensities.levels, name=propensities.factor))
     tail = (1 - prob) / 2
     for i, name in enumerate(propensities.outcomes):
-        by_level = np.moveaxis(deviations[..., i, :][kept], -1, 0)  # (levels, chain, draw)
-        mu = responses[name].moments(kept, by_level)[0].reshape(len(propensities.levels), -1)
+        by_level = np.moveaxis(deviations[..., i, :], -1, 0)  # (levels, chain, draw)
+        mu = responses[name].moments(propensities.kept, by_level)[0].reshape(len(propensities.levels), -1)
         table[f"{name} rows"] = spec["facts"]["rows"][name][propensities.factor]
         table[name] = np.median(mu, axis=1)
         table[f"{name} lower"], table[f"{name} upper"] = np.quantile(mu, [tail, 1 - tail], axis=1)

@@ -20,7 +20,7 @@ WITHIN = 0.95
 
 @dataclass(frozen=True)
 class FitCheck:
-    """One check: `doubt` names what was found, "" where nothing was, `p` is how often the model does as badly, NaN where that has no
+    """One check: `name` is that of its entry in docs/guides/diagnostics.md, `doubt` names what was found, "" where nothing was, `p` is how often the model does as badly, NaN where that has no
     meaning; `ratio` is that of observed to expected spread, where the check is of spread."""
 
     name: str

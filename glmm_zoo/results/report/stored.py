@@ -39,7 +39,14 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
     judgements = {name: getattr(said, name) for name in JUDGEMENTS}
     datasets["verdicts"] = _dataset(table_of_checks(said.checks)).assign_attrs(
         {
-            name: json.dumps({"state": judged.state, "title": judged.title, "sentences": judged.sentences})
+            name: json.dumps(
+                {
+                    "state": judged.state,
+                    "title": judged.title,
+                    "sentences": judged.sentences,
+                    "entries": judged.entries,
+                }
+            )
             for name, judged in judgements.items()
         }
     )
@@ -65,7 +72,7 @@ def stored_verdicts(tree: xr.DataTree) -> Verdicts:
 
 
 def _judgement(told: dict[str, Any]) -> Judgement:
-    return Judgement(told["state"], told["title"], tuple(told["sentences"]))
+    return Judgement(told["state"], told["title"], tuple(told["sentences"]), tuple(told.get("entries", ())))
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:

@@ -26,12 +26,14 @@ def checked(picture: Picture) -> dict[int, Figure]:
     for width, figure in figures.items():
         figure.draw_without_rendering()
         assert figure.bbox.width == width
+        cropped = figure.get_tightbbox()  # inches, what Jupyter shows
         for text in texts(figure):
             box = text.get_window_extent()
             assert float(text.get_fontsize()) >= LEAST_TEXT, text
             assert "$" not in text.get_text() or not text.get_parse_math(), text
             assert box.x0 >= -1 and box.x1 <= width + 1, (text, box, width)
             assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, (text, box)
+            assert cropped.y0 * figure.dpi <= box.y0 + 1 and cropped.x0 * figure.dpi <= box.x0 + 1, (text, box, cropped)
         for axis in figure.axes:
             for points in marks(axis):
                 _inside(axis, points)
