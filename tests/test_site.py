@@ -140,10 +140,21 @@ def test_the_example_of_a_builder_makes_its_model(name: str) -> None:
     assert found["model"].spec["builder"] and found["model"].free_RVs
 
 
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the first fit, as the command makes it."""
+    path = tmp_path_factory.mktemp("fitted") / "multicenter.nc"
+    tree = zoo.fit(zoo.card("multicenter").model(), seed=1, progress=False)
+    return zoo.save(tree, path)
+
+
 @pytest.mark.slow
-def test_examples_of_the_commands_run(folder: Path) -> None:
-    for app in reference.commands().values():
-        follow(docstrings.example_of(app.default_command.__doc__), folder)
+@pytest.mark.parametrize("name", reference.commands())
+def test_the_example_of_a_command_runs(name: str, folder: Path, fitted: Path) -> None:
+    if name != "fit":
+        (folder / "fits").mkdir()
+        (folder / "fits" / "multicenter.nc").write_bytes(fitted.read_bytes())
+    follow(f"set -e\n{docstrings.example_of(reference.commands()[name].default_command.__doc__)}", folder)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.families.tensors import as_it_stands
+from glmm_zoo.inference.blocks import EffectBlocks, blocks_of, move_freely, population_coordinates, separate
 from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
@@ -33,7 +34,8 @@ class Compiled:
 
     `variables` compiles any variables of the graph as functions of many x at once. `program` is the log density with its
     gradient in machine code, to be called without Python; None from JAX, of which `density` is the function of x and its data.
-    `seconds` is how long compiling took.
+    `seconds` is how long compiling took. `blocks` are those in which group effects are sampled, if they are; the program then
+    writes their terms after the gradient.
     """
 
     start: np.ndarray
@@ -43,6 +45,7 @@ class Compiled:
     program: Function | None
     seconds: float
     density: tuple[Callable[..., Any], Sequence[Any]] | None = None
+    blocks: EffectBlocks | None = None
 
     @property
     def size(self) -> int:
@@ -79,7 +82,8 @@ class Compiled:
 def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
     """Compile the log density with its gradient, by JAX if that is the backend.
 
-    With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I.
+    With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I. Where it
+    has many group effects that are independent given all else, they are sampled in `EffectBlocks`.
 
     Raises
     ------
@@ -89,22 +93,30 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: s
     """
     began = time.perf_counter()
     shapes, x, coordinates = _start_and_coordinates(model, start)
-    functions = program = None
+    functions = program = blocks = None
     if backend == "kernel":
+        blocks = None if start is None else blocks_of(model, shapes)
         try:
-            functions, program = _by_kernel(model, shapes)
+            functions, program = _by_kernel(model, shapes, blocks)
         except UnsupportedError as err:
             _log.info("compiled by JAX, because the kernel does not know %s", err)
         except IndexError as err:
             raise FitError(f"the model indexes past the levels of a factor: {err}") from err
     if functions is None:
         check_density(model)
-        functions = by_jax(model, shapes, x)
+        functions, blocks = by_jax(model, shapes, x), None
     if not np.isfinite(functions.value_and_gradient(x)[0]):
         check_density(model)
+    if blocks is not None and program is not None:
+        if separate(blocks, program, x) and move_freely(blocks, program, x):
+            x[blocks.effects] = 0.0  # about their mean; where u = 0 may be far out
+            coordinates = population_coordinates(blocks, functions.value_and_gradient, x)
+        else:
+            _log.info("group effects are not sampled in blocks, which depend on each other or hardly move")
+            blocks = None
     seconds = time.perf_counter() - began
     return Compiled(
-        x, functions.value_and_gradient, functions.variables, coordinates, program, seconds, functions.density
+        x, functions.value_and_gradient, functions.variables, coordinates, program, seconds, functions.density, blocks
     )
 
 
@@ -126,11 +138,13 @@ def _start_and_coordinates(
     return shapes, x, coordinates
 
 
-def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[CompiledFunctions, Function]:
+def _by_kernel(
+    model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
+) -> tuple[CompiledFunctions, Function]:
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
     compiler = GraphCompiler(model.value_vars, shapes)
-    program = compiler.with_gradient(model.logp())
+    program = compiler.with_gradient(model.logp(), None if blocks is None else blocks.terms)
 
     def variables(wanted: Sequence[Any]) -> Vectorized:
         run, shapes_of_wanted = compiler.outputs(wanted)
@@ -150,8 +164,8 @@ def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[Comp
 
 def _called_from_python(program: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient = np.zeros(len(x))
-        return program(np.ascontiguousarray(x), gradient), gradient
+        out = np.zeros(len(x) + program.beside)
+        return program(np.ascontiguousarray(x), out), out[: len(x)]
 
     return value_and_gradient
 

@@ -296,7 +296,10 @@ def _groups(
 def _sampler(compiled: Compiled, settings: Settings) -> str:
     if settings.backend == "jax":
         return "BlackJAX NUTS, gradients by JAX"
-    return f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}"
+    scheme = "nutpie NUTS"
+    if compiled.blocks is not None:
+        scheme = f"NUTS of the population's parameters, group effects in {compiled.blocks.count} blocks"
+    return f"{scheme}, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}"
 
 
 def _metadata(

@@ -1,4 +1,4 @@
-"""Sampling by nutpie's NUTS.
+"""Sampling by nutpie's NUTS; many group effects in blocks of their own, see `within_blocks`.
 
 For data of the usual size a user waits for start-up, compiling and calls, not for arithmetic. So:
 
@@ -34,6 +34,7 @@ from glmm_zoo.inference.kernel.machine import NO_MEMORY, out_of_memory
 from glmm_zoo.inference.nuts_jax import run_by_jax
 from glmm_zoo.inference.recording import Recorders, Recording
 from glmm_zoo.inference.settings import MAX_TREE_DEPTH, TARGET_ACCEPT, Settings
+from glmm_zoo.inference.within_blocks import run_chains
 from glmm_zoo.results import convergence
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ def _run(
     there: Mapping[int, Chain],
 ) -> dict[int, Chain]:
     """All chains, those that are `there` and those that are made."""
+    target, cores = settings.target_accept or TARGET_ACCEPT, _cores(compiled, settings.cores, settings.chains)
+    if compiled.blocks is not None:
+        options = {"target": target, "depth": MAX_TREE_DEPTH, "cores": cores, "progress": progress}
+        return run_chains(compiled, settings, beginnings, recorders, run, there, **options)
     nutpie, making = _nutpie(), _Making(compiled, settings, recorders, run, there)
     z = compiled.coordinates.z_of(beginnings).copy()
     z[list(there)] = DISTANCE + 1
@@ -120,9 +125,9 @@ def _run(
                 draws=making.draws,
                 tune=settings.tune,
                 chains=settings.chains,
-                cores=_cores(compiled, settings.cores, settings.chains),
+                cores=cores,
                 seed=settings.seed,
-                target_accept=settings.target_accept or TARGET_ACCEPT,
+                target_accept=target,
                 maxdepth=MAX_TREE_DEPTH,
                 save_warmup=False,
                 progress_bar=progress,

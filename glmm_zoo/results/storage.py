@@ -38,10 +38,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"
 EFFECT_DRAWS = "group_effect_draws"  # the group of draws of group effects where not all are kept
-READ_LATER = 8e6  # bytes of an array that is read only when it is asked for
+READ_LATER = 8e6  # bytes of an array that is read only when it is asked for, in files longer than this
 _LONGEST_PATH = 4095  # bytes
-_CHECKED = {"fletcher32": True}
-_COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, **_CHECKED}
 
 
 # ------------------------------------------------------------------------------------------------------------ metadata
@@ -322,15 +320,9 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
     """
     path = check_target(path, overwrite=overwrite)
     told = metadata(tree)
-    encoding = {
-        node.path: {
-            str(name): _CHECKED if v.dtype.kind == "f" else _COMPRESSED  # draws of numbers take time and gain a tenth
-            for name, v in node.dataset.variables.items()
-            if v.ndim and v.dtype.kind in "fiub"
-        }
-        for node in tree.subtree
-    }
-    with tree.to_netcdf(None, engine="h5netcdf", encoding=encoding) as content:  # pyright: ignore[reportArgumentType]
+    from glmm_zoo.results.netcdf import netcdf_content  # not needed to check a target before a fit, and slow to import
+
+    with netcdf_content(tree) as content:
         replace_file(path, content, digest(content))
     if is_finished(told):
         discard_parts_of(path, keys_of(told))
@@ -367,12 +359,13 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     proven = matches_digest(path)
     if proven is False:
         raise InputError(f"{path} is damaged: it differs from what was written; fit again")
-    import xarray as xr  # not needed to check a target before a fit, and slow to import
-
     try:
-        tree = xr.open_datatree(path, engine="h5netcdf")
-        if not _read(tree, READ_LATER if proven else np.inf):
-            tree.close()
+        if proven and path.stat().st_size <= READ_LATER:
+            from glmm_zoo.results.netcdf import read_netcdf
+
+            tree = read_netcdf(path)
+        else:
+            tree = _opened(path, READ_LATER if proven else np.inf)
     except Exception as err:  # damage can surface anywhere in the libraries that read
         if memory_ran_out(err):
             raise
@@ -387,11 +380,13 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     return tree
 
 
-def _read(tree: xr.DataTree, most: float) -> int:
-    """Read the arrays of so many bytes at most; how many are left."""
+def _opened(path: Path, most: float) -> xr.DataTree:
+    """The tree in any NetCDF file, its arrays of so many bytes at most read; without larger ones the file is closed again."""
+    import xarray as xr
+
+    tree = xr.open_datatree(path, engine="h5netcdf")
     variables = [v for node in tree.subtree for v in node.dataset.variables.values()]
-    large = [v for v in variables if v.nbytes > most]
-    for variable in variables:
-        if variable.nbytes <= most:
-            variable.load()
-    return len(large)
+    small = [v.load() for v in variables if v.nbytes <= most]
+    if len(small) == len(variables):
+        tree.close()
+    return tree

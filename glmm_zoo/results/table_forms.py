@@ -27,12 +27,12 @@ _TEX = str.maketrans(
 
 
 def html_table(table: PaperTable) -> str:
-    """A table in HTML, with a caption, and with scopes for who listens to it."""
+    """A table in HTML, with a caption, and with scopes for who listens to it; of a class that pages of notebooks style, dark ones too."""
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in table.headings)
     body = "\n".join(_html_row(row, table.numeric) for row in table.rows)
     note = f"<p>{html.escape(table.note)}</p>\n" if table.note else ""
     return (
-        f"<table><caption>{html.escape(table.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f'<table class="dataframe"><caption>{html.escape(table.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table>\n{note}"
     )
 

@@ -424,6 +424,26 @@ def test_wrong_input_imports_no_pymc() -> None:
     assert run.returncode == 2 and "needs 0/1" in run.stderr
 
 
+LARGE = {"arviz", "arviz_base", "arviz_stats", "matplotlib", "h5netcdf", "numba", "jax", "jinja2", "sklearn"}
+SAMPLING = {"pymc", "pytensor", "nutpie", "llvmlite"}
+
+
+def test_commands_import_only_what_they_need() -> None:
+    """What these import more, every start of theirs would pay for."""
+    fit = ["fit", "hierarchical_logistic", "good.csv", "--formula", "y ~ x + (1 | g)", "--out", "a.nc", "--seed", "1"]
+    commands = [
+        ([*fit, "--draws", "100", "--tune", "100", "--chains", "2", "--thin", "1"], LARGE),
+        (["check", "a.nc"], LARGE | SAMPLING | {"formulaic"}),
+        (["summary", "a.nc"], LARGE | SAMPLING),
+        (["plot", "a.nc", "caterpillar"], SAMPLING),
+    ]
+    for tokens, unwanted in commands:
+        code = f"import sys; from glmm_zoo import cli; c = cli.run({tokens!r}); assert c in (0, 3); print('', *sys.modules)"
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        loaded = run.stdout.splitlines()[-1].split() if run.returncode == 0 else []
+        assert "xarray" in loaded and not unwanted & set(loaded), (tokens, unwanted & set(loaded), run.stderr)
+
+
 def test_python_m_is_the_same_command() -> None:
     run = subprocess.run([sys.executable, "-m", "glmm_zoo", "fit", "nope"], capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.startswith("error: unknown model 'nope'") and run.stdout == ""

@@ -21,7 +21,7 @@ class GraphCompiler:
     def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]):
         self.E = Expressions()
         sizes = [int(np.prod(s)) for s in shapes]
-        self.starts = [0, *np.cumsum(sizes)[:-1].tolist()]
+        self.starts, self.size = [0, *np.cumsum(sizes)[:-1].tolist()], sum(sizes)
         self.inputs = {v: self._part(j, s) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
         self.translate = Translation(self.E, self.inputs)
 
@@ -40,8 +40,8 @@ class GraphCompiler:
         items.reshape(-1)[:] = columns
         return ExpressionArray(items, long, length)
 
-    def with_gradient(self, density: Any) -> Program:
-        """x -> the density, a number, and its gradient (n,) in `out`."""
+    def with_gradient(self, density: Any, beside: Any = None) -> Program:
+        """x -> the density, a number, and in `out` its gradient (n,) and after that a vector `beside` of many numbers, if there is one."""
         value = self.translate(density).items.item()
         stores = []
         for leaf, adjoint in gradient(self.E, value).items():
@@ -51,8 +51,14 @@ class GraphCompiler:
             else:
                 part, position = leaf.static
                 stores.append(Store(adjoint, part, position, 1, None))
+        outs, more = list(self.starts), 0
+        if beside is not None:
+            vector = self.translate(beside)
+            more = vector.size
+            stores.append(Store(vector.items.item(), len(outs), 0, 1, more))
+            outs.append(self.size)
         order = rows_in_order(self.E, [value, *(s.node for s in stores)])
-        return Program(self.E, stores, value, self.starts, self.starts, order)
+        return Program(self.E, stores, value, self.starts, outs, order, beside=more)
 
     def outputs(self, variables: Sequence[Any]) -> tuple[Program, list[tuple[int, ...]]]:
         """x -> variables one after another in `out`, and their shapes."""

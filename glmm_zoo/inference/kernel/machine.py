@@ -21,10 +21,11 @@ _AT_A_TIME = 16  # threads that can run one function
 class Function:
     """A compiled function of a vector x (n,), which fills a vector `out` and returns a value.
 
-    `address` and `table` are what foreign callers need: `long run(long n, double *x, double *out, double *value, table)`.
+    A density has its gradient (n,) in `out`, and `beside` numbers after that. `address` and `table` are what foreign callers need: `long run(long n, double *x, double *out, double *value, table)`.
     """
 
-    def __init__(self, text: str, table: Sequence[int], alive: object):
+    def __init__(self, text: str, table: Sequence[int], alive: object, beside: int = 0):
+        self.beside = beside
         self._engine, self.address = _compiled(text)
         self.table = np.array(table, dtype=np.int64)
         self._alive = alive
@@ -60,6 +61,7 @@ class Program(Function):
         parts: Sequence[int],
         outs: Sequence[int],
         order: Mapping[int, np.ndarray] | None = None,
+        beside: int = 0,
     ):
         code = emit(E, stores, value, _lanes())
         lengths = np.array([8 * n for n in code.scratch], dtype=np.int64)
@@ -93,7 +95,7 @@ class Program(Function):
                 "out": lambda k: outs[k],
             }[kind](which)
             table.append(entry)
-        super().__init__(code.text, table, (scratch, numbers, locks, data, indices, matrices))
+        super().__init__(code.text, table, (scratch, numbers, locks, data, indices, matrices), beside)
 
 
 class InCoordinates(Function):
@@ -105,7 +107,7 @@ class InCoordinates(Function):
     def __init__(self, density: Function, index: np.ndarray, mean: np.ndarray, root: np.ndarray):
         arrays = [np.ascontiguousarray(a, t) for a, t in ((index, np.int64), (mean, float), (root, float))]
         table = [density.address, density.table.ctypes.data, len(index), *(a.ctypes.data for a in arrays)]
-        super().__init__(_IN_COORDINATES, table, (density, arrays))
+        super().__init__(_IN_COORDINATES, table, (density, arrays), density.beside)
 
 
 _IN_COORDINATES = """
