@@ -5,10 +5,10 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate promises qualify calibrate certificates bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes notebook docs browser test validate dist release-check pictures promises qualify calibrate certificates bench growth lint format readme constraints clean
 
 help: ## Show the targets
-	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
+	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' | expand -t 22
 	@echo
 	@echo 'make fit MODEL=multicenter'
 	@echo 'make fit MODEL=hierarchical_logistic DATA=my.csv FORMULA="y ~ x + (1 + x | g)" OUT=my.nc ARGS="--seed 1 --draws 2000"'
@@ -58,6 +58,22 @@ browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group docs # the site is built too
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+dist: $(READY) ## Build the sdist and the wheel to dist/ and check what an index would refuse; the version is the tag of the commit
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/uv tool run --quiet --constraints constraints.txt twine check --strict dist/*.whl dist/*.tar.gz
+
+release-check: $(READY) ## Install sdist and wheel into empty environments of each Python here, with newest and lowest versions (tens of minutes)
+	$(BIN)/python -m pytest -m slow tests/test_wheel.py -k "release or tagged" -rs $(ARGS)
+
+pictures: $(READY) browser ## Make the pictures of the README and the site anew, from a fit of the card multicenter
+	mkdir -p docs/_build docs/pictures
+	$(BIN)/glmm-zoo fit multicenter --seed 1 --out docs/_build/multicenter.nc --overwrite >/dev/null
+	$(BIN)/glmm-zoo report docs/_build/multicenter.nc --out docs/_build/multicenter.html --overwrite
+	$$(command -v chromium chromium-browser google-chrome | head -1) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=820,1240 --screenshot=docs/report.png docs/_build/multicenter.html
+	$(BIN)/python -c 'from PIL import Image; Image.open("docs/report.png").convert("RGB").quantize(128, dither=Image.Dither.NONE).save("docs/report.png", optimize=True)'
+	for figure in adjusted_means caterpillar; do $(BIN)/glmm-zoo plot docs/_build/multicenter.nc $$figure --out docs/pictures/$$figure.svg --overwrite || exit 1; done
 
 promises: $(READY) ## Write into docs/why-believe-it.md which tests hold each promise, and what they last said
 	$(BIN)/python tests/promises.py

@@ -172,7 +172,8 @@ __all__ = [
     "write_table",
 ]
 
-importlib.import_module("glmm_zoo.builders")  # now: a later import would put the package where the function of its name is found
+# Now, since a later import would put the package where the function of its name is found.
+importlib.import_module("glmm_zoo.builders")
 globals().pop("builders")
 
 

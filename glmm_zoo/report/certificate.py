@@ -100,11 +100,16 @@ def certificate_words(found: Certificate) -> str:
 
 
 def changed_since(found: Certificate, fitted_with: str | None = None) -> str:
-    """What is other than when the certificate was made, of this installation and the version that a fit was made with; "" for nothing."""
-    others = dict.fromkeys(v for v in (fitted_with, version("glmm-zoo")) if v not in (None, found.version))
+    """What is other than when the certificate was made, of this installation and the version that a fit was made with; "" for nothing.
+
+    A certificate is made before its sources are released, with the version in development; a release with these sources is no other one.
+    """
+    installed, unchanged = version("glmm-zoo"), found.code == code_of_draws()
+    known = {None, found.version, installed if unchanged else None}
+    others = dict.fromkeys(v for v in (fitted_with, installed) if v not in known)
     if others:
         return f"This is version {listing(others)}, which was not calibrated. "
-    return "" if found.code == code_of_draws() else "Sources on which draws depend have changed since. "
+    return "" if unchanged else "Sources on which draws depend have changed since. "
 
 
 @cache

@@ -23,7 +23,7 @@ from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.qualification import operation
 from glmm_zoo.report import certificate
-from glmm_zoo.report.certificate import Certificate, certificate_texts, certificates
+from glmm_zoo.report.certificate import Certificate, certificate_texts, certificates, changed_since
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -135,6 +135,17 @@ def test_a_page_shows_the_certificate_and_what_is_other_now(planted: Path, monke
     monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
     certify("poisson", folder=planted)
     assert "Found not to be calibrated: " in certificate_texts("poisson", found.version)[0]
+
+
+def test_a_release_of_calibrated_sources_is_no_other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate is made before the tag that names the release which it comes with."""
+    monkeypatch.setattr(certificate, "version", lambda name: "7.1.0")
+    made = msgspec.structs.replace(certificates()["poisson"], version="7.0.1.dev0", code=certificate.code_of_draws())
+    assert {changed_since(made), changed_since(made, "7.1.0"), changed_since(made, "7.0.1.dev0")} == {""}
+    assert changed_since(made, "6.0.0") == "This is version 6.0.0, which was not calibrated. "
+    other = msgspec.structs.replace(made, code="other")
+    assert changed_since(other, "7.1.0") == "This is version 7.1.0, which was not calibrated. "
+    assert changed_since(msgspec.structs.replace(other, version="7.1.0")).startswith("Sources on which draws depend")
 
 
 def test_the_hash_is_of_the_sources_that_draws_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
