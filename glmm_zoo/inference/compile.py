@@ -114,6 +114,7 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: s
         else:
             _log.info("group effects are not sampled in blocks, which depend on each other or hardly move")
             blocks = None
+            functions, program = _by_kernel(model, shapes, None)  # without terms of blocks after the gradient
     seconds = time.perf_counter() - began
     return Compiled(
         x, functions.value_and_gradient, functions.variables, coordinates, program, seconds, functions.density, blocks

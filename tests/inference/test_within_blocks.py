@@ -139,6 +139,18 @@ def test_which_models_have_blocks(few: None, monkeypatch: pytest.MonkeyPatch) ->
     assert compiled_blocks(zoo.poisson(data, NESTED)) is None
 
 
+def test_where_blocks_are_given_up_nothing_is_written_beside_the_gradient(
+    few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nutpie has room for the gradient alone: terms of blocks would overwrite its memory."""
+    model, start = parameterize(zoo.poisson(nested(np.random.default_rng(2)), NESTED), "auto")
+    in_blocks = compile_model(model, start)
+    assert in_blocks.program is not None and in_blocks.program.beside == 20
+    monkeypatch.setattr("glmm_zoo.inference.compile.move_freely", lambda *_: False)
+    together = compile_model(model, start)
+    assert together.blocks is None and together.program is not None and together.program.beside == 0
+
+
 def test_blocks_that_are_none_are_found_by_numbers() -> None:
     compiled = normal_blocks()
     assert compiled.blocks is not None and compiled.program is not None
