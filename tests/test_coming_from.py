@@ -30,6 +30,7 @@ WITH_R = {
     "mgcv.md": "mgcv",
 }  # pages whose R has been run, and its packages
 NO_PACKAGE = 77  # exit status of a script that lacks a package
+INSTALL_R = "apt-get install r-base-core r-cran-lme4 r-cran-glmmtmb r-cran-emmeans r-cran-metafor r-cran-mgcv (Debian)"
 QUICK = {"draws": 200, "tune": 300, "chains": 2}
 # what fits of these small data warn of, and ArviZ of their leave-one-out
 EXPECTED = re.compile(
@@ -105,13 +106,11 @@ def test_the_python_of_a_page_runs_as_it_stands(page: Path) -> None:
 
 
 def run_r(code: str) -> None:
-    """Runs R in this folder, or skips the test where R or a package is missing."""
-    if not shutil.which("Rscript"):
-        pytest.skip("no R")
+    """Runs R in this folder."""
+    assert shutil.which("Rscript"), f"R is missing: {INSTALL_R}"
     Path("page.R").write_text(code)
     run = subprocess.run(["Rscript", "page.R"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
-    if run.returncode == NO_PACKAGE:
-        pytest.skip("a package of R is missing")
+    assert run.returncode != NO_PACKAGE, f"a package of R is missing: {INSTALL_R}"
     assert run.returncode == 0, run.stderr[-2000:]
 
 

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_CELLS = 15
-MAXIMUM = json.loads((ROOT / "tests" / "references" / "gallery_maximum.json").read_text(encoding="utf-8"))
+MAXIMUM = json.loads((ROOT / "notebooks" / "peers" / "maximum.json").read_text(encoding="utf-8"))
 
 
 def read(path: Path) -> Any:

@@ -11,12 +11,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import say
-from glmm_zoo.errors import FitError, InputError, ZooWarning, more_about
+from glmm_zoo.errors import FitError, InputError, ZooWarning
 from glmm_zoo.inference import interrupts
 from glmm_zoo.tables.memory import memory_ran_out
 
@@ -41,30 +40,21 @@ def with_rare_garbage_collection[T](command: Callable[[], T]) -> T:
 
 def run(tokens: list[str]) -> int:
     """Run one command and return its exit code (see `ExitCode`); every message for the user goes to standard error."""
-    from glmm_zoo.cli.commands import app
-
-    told: list[str] = []  # entries of the guide that explain what was said
-    warnings.showwarning = partial(_show_warning, told)
-    warnings.filterwarnings("always", category=ZooWarning)
-    try:
-        return _outcome(lambda: app(tokens, exit_on_error=False, print_error=False), told)
-    finally:
-        if told:
-            say(more_about(told))
-
-
-def _outcome(command: Callable[[], int | None], told: list[str]) -> int:
-    """The exit code of a command; what went wrong is said, and the entry that explains it added to those told."""
     from cyclopts import CycloptsError
 
+    from glmm_zoo.cli.commands import app
     from glmm_zoo.cli.spelling import as_typed, wrong_option
 
+    warnings.showwarning = _show_warning
+    warnings.filterwarnings("always", category=ZooWarning)
     try:
-        return command() or ExitCode.DONE
+        return app(tokens, exit_on_error=False, print_error=False) or ExitCode.DONE
     except CycloptsError as err:
-        said, entry, code = wrong_option(err), "input_error", ExitCode.WRONG_INPUT
+        say(f"error: {wrong_option(err)}")
+        return ExitCode.WRONG_INPUT
     except InputError as err:
-        said, entry, code = as_typed(str(err)), "input_error", ExitCode.WRONG_INPUT
+        say(f"error: {as_typed(str(err))}")
+        return ExitCode.WRONG_INPUT
     except KeyboardInterrupt:
         say(interrupts.interrupted_by(interrupts.received()))
         return interrupts.exit_code(interrupts.received())
@@ -75,16 +65,13 @@ def _outcome(command: Callable[[], int | None], told: list[str]) -> int:
         full = None if isinstance(err, FitError) else memory_ran_out(err)
         if full is None and not isinstance(err, FitError | OSError):
             raise
-        said, entry, code = full or as_typed(str(err)), "fit_error", ExitCode.FAILED
-    say(f"error: {said}")
-    told.append(entry)
-    return code
+        say(f"error: {full or as_typed(str(err))}")
+        return ExitCode.FAILED
 
 
-def _show_warning(told: list[str], message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings of the zoo are for the user; those of the libraries it uses are not."""
     if issubclass(category, ZooWarning):
         from glmm_zoo.cli.spelling import as_typed
 
         say(f"warning: {as_typed(str(message))}")
-        told.append("warning")

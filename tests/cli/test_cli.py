@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
-    """The message of a command that must end with exit code 2 and leave nothing behind, but for its last line, where to read more."""
+    """The message of a command that must end with exit code 2 and leave nothing behind."""
     before = {path.name for path in Path().rglob("*")}
     code = cli.run(list(tokens))
     out, err = capsys.readouterr()
@@ -53,9 +53,7 @@ def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
     assert "Traceback" not in err and out == "" and err.startswith("error: ")
     made = {path.name for path in Path().rglob("*")} - before
     assert not made, made
-    told, more, _ = err.rpartition("More: glmm-zoo explain ")
-    assert more and "input_error" in err[len(told) :]
-    return told
+    return err
 
 
 def broken(name: str, content: str | bytes) -> str:
@@ -453,11 +451,7 @@ def test_a_pipe_is_no_fit(capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe.nc")
     for command in ("check", "summary", "report"):
         assert cli.run([command, "pipe.nc"]) == 2
-        said = capsys.readouterr().err.splitlines()
-        assert said == [
-            "error: 'pipe.nc' is a device or a pipe; give the name of a file",
-            "More: glmm-zoo explain input_error.",
-        ]
+        assert capsys.readouterr().err == "error: 'pipe.nc' is a device or a pipe; give the name of a file\n"
 
 
 @pytest.mark.parametrize("flags", ["floatX=float32", "banana=1,mode=banana", "mode=NO_SUCH_MODE"])
@@ -467,5 +461,5 @@ def test_flags_of_pytensor_that_cannot_be_are_told(flags: str) -> None:
         env={**os.environ, "PYTENSOR_FLAGS": flags}, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert found.returncode == 2
-    assert found.stderr.startswith("error: ") and "PYTENSOR_FLAGS" in found.stderr and found.stderr.count("\n") == 2
+    assert found.stderr.startswith("error: ") and "PYTENSOR_FLAGS" in found.stderr and found.stderr.count("\n") == 1
     assert not Path("fits").exists()

@@ -236,7 +236,7 @@ def test_a_few_draws_of_a_fit_are_not_sound(tree: xr.DataTree) -> None:
     storage.write_metadata(short, {**content, "sampling": {**content["sampling"], "draws": 3, "finished": [3] * 4}})
     assert str(zoo.check(short)) == (
         "Not to be trusted yet: 1 check failed.\n  - Only 3 draws in each chain. R-hat and effective draws need at least 4, "
-        "so nothing was checked. Use draws=1000."
+        "so nothing was checked. Use draws=1000.\nMore: glmm-zoo explain draws."
     )
 
 

@@ -64,6 +64,5 @@ def test_commands_end_with_one_line_under_a_low_limit(command, tmp_path):
     assert found.returncode == 1
     assert found.stderr == (
         "error: this process may use 1.50 GB of memory by its limit (ulimit -v), and at least 2.00 GB are needed; raise the limit\n"
-        "More: glmm-zoo explain fit_error.\n"
     )
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
-# What lme4, ordinal, mgcv, glmmTMB, metafor and two TMB programs of our own give for eleven notebooks: run in tests/references. The rows have the
+# What lme4, ordinal, mgcv, glmmTMB, metafor and two TMB programs of our own give for eleven notebooks: run in this folder. The rows have the
 # notebooks' own names.
-#   gallery_maximum.json
+#   maximum.json
 library(lme4)
 card <- function(name, ...) read.csv(file.path("../../models", name, "data.csv"), ...)
 version <- function(package) sprintf("%s %s, R %s", package, packageVersion(package), getRversion())
@@ -100,25 +100,25 @@ with_se <- function(table, rows, names) setNames(lapply(rows, function(i) list(e
 
 d <- card("absent_or_rare", stringsAsFactors = TRUE)
 first <- d[match(levels(d$pop), d$pop), ]
-table <- maximised("gallery_never_at_risk",
+table <- maximised("never_at_risk",
   list(y = d$count, X = model.matrix(~ mined + spp, d), pop = as.integer(d$pop) - 1L, site = as.integer(d$site) - 1L,
        w = as.numeric(first$mined == "yes"), any = as.integer(tapply(d$count, d$pop, sum) > 0)),
   list(beta = rep(0, 8), gamma = c(-1, 0), log_sd = c(0, -0.5), u = rep(0, nlevels(d$pop)), v = rep(0, nlevels(d$site))), c("u", "v"))
-records$never_at_risk <- record("TMB", "count ~ mined + spp + (1 | site) + (1 | pop), never ~ mined, Poisson: gallery_never_at_risk.cpp",
+records$never_at_risk <- record("TMB", "count ~ mined + spp + (1 | site) + (1 | pop), never ~ mined, Poisson: never_at_risk.cpp",
   with_se(table, c(1, 2), c("Intercept", "beta[mined[yes]]")), with_se(table, c(9, 10), c("never_Intercept", "never_beta[mined[yes]]")),
   sds(exp(table[c(12, 11), 1]), c("sd_site[Intercept]", "sd_pop[Intercept]")), with_se(table, 13, "share[never at risk]"))
 
 d <- within(card("liver_platelets"), { years <- day / 365.25; id <- factor(id) })
 liver <- subset(d, !is.na(hepato))
 platelets <- subset(d, !is.na(platelet))
-table <- maximised("gallery_joint_outcomes",
+table <- maximised("joint_outcomes",
   list(y = liver$hepato, X = model.matrix(~ years + trt, liver), g = as.integer(liver$id) - 1L,
        z = log(platelets$platelet), Z = model.matrix(~ years + trt, platelets), h = as.integer(platelets$id) - 1L, years = platelets$years),
   list(beta = rep(0, 3), delta = c(5, 0, 0), log_sigma = -1, log_sd = c(0.5, -1, -2.5), theta = rep(0, 3), U = matrix(0, nlevels(d$id), 3)), "U")
 report <- which(rownames(table) %in% c("sd", "corr"))
-records$joint_outcomes <- record("TMB", "hepato ~ years + trt + (1 |p| id), log(platelet) ~ years + trt + (1 + years |p| id): gallery_joint_outcomes.cpp",
+records$joint_outcomes <- record("TMB", "hepato ~ years + trt + (1 |p| id), log(platelet) ~ years + trt + (1 + years |p| id): joint_outcomes.cpp",
   with_se(table, c(2, 5), c("hepato_beta[years]", "logplatelet_beta[years]")),
   with_se(table, report, c("sd_id[hepato:Intercept]", "sd_id[logplatelet:Intercept]", "sd_id[logplatelet:years]",
                            "corr_id[hepato:Intercept, logplatelet:Intercept]", "corr_id[hepato:Intercept, logplatelet:years]")))
 
-jsonlite::write_json(records, "gallery_maximum.json", auto_unbox = TRUE, pretty = TRUE, digits = 8)
+jsonlite::write_json(records, "maximum.json", auto_unbox = TRUE, pretty = TRUE, digits = 8)
