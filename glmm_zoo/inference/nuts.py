@@ -84,8 +84,9 @@ def sample(
     began = time.perf_counter()
     run = None if kept is None else kept.next_run(compiled.coordinates, settings, beginnings)
     there = {} if run is None else run.chains(settings.chains)
-    make, recorded_tune = (run_by_jax, 0) if settings.backend == "jax" else (_run, settings.tune)
-    recorders = None if recording is None else Recorders(recording, compiled, replace(settings, tune=recorded_tune))
+    make = run_by_jax if settings.backend == "jax" else _run
+    told = settings.tune if make is _run and compiled.blocks is None else 0  # only nutpie hands on its warm-up
+    recorders = None if recording is None else Recorders(recording, compiled, replace(settings, tune=told))
     chains = there
     if len(there) < settings.chains:
         chains = make(compiled, settings, beginnings, progress, recorders, run, there)

@@ -15,9 +15,8 @@ from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.coordinates import MOST_CORRELATED
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.kept import KeptChains
-from glmm_zoo.inference.nuts import TARGET_ACCEPT
 from glmm_zoo.inference.recording import Recording
-from glmm_zoo.inference.settings import Settings
+from glmm_zoo.inference.settings import TARGET_ACCEPT, Settings
 from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
 from glmm_zoo.results.parameter_statistics import LEAST_DRAWS

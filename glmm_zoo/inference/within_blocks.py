@@ -139,8 +139,6 @@ class BlocksChain:
         size = len(self.x) if recorder is None else recorder.size
         kept, stats = np.empty((1, draws, size)), list[tuple[float, ...]]()
         self.warm_up(settings.tune, stop)
-        if recorder is not None:
-            recorder.made = 0  # it is not told of the warm-up
         step = self.step.mean
         while len(stats) < draws and not stop.is_set():
             before, moved = self.gradients, self.sweep(step)
