@@ -1,4 +1,4 @@
-"""What NUTS returns, and how chains, and the draws of chains that went on, are put together. Imports nothing of the zoo."""
+"""What NUTS returns, and how chains, and the draws of chains that went on, are put together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from glmm_zoo.results import convergence
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ class Draws:
     def with_cost_of(self, earlier: Draws) -> Draws:
         """These, with the gradients and seconds of earlier ones added to their own."""
         return replace(self, gradients=self.gradients + earlier.gradients, seconds=self.seconds + earlier.seconds)
+
+
+def of_one_chain(
+    x: np.ndarray, stats: Mapping[str, np.ndarray], gradients: int, seconds: float, *, interrupted: bool
+) -> Draws:
+    """One chain, of x (1, draws, n) and its statistics (1, draws), the warm-up left out."""
+    made = x.shape[1]
+    return Draws(
+        x,
+        np.arange(made),
+        stats,
+        np.array([made]),
+        gradients,
+        interrupted,
+        seconds,
+        divergences=int(stats["diverging"].sum()),
+        bfmi=np.array([convergence.bfmi(stats["energy"][0])]),
+    )
 
 
 def beside_each_other(chains: Sequence[Draws], seconds: float) -> Draws:

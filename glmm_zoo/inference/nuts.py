@@ -27,7 +27,7 @@ from glmm_zoo.errors import FitError
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.beginnings import by_seed
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.draws import Draws, beside_each_other, joined_and_thinned
+from glmm_zoo.inference.draws import Draws, beside_each_other, joined_and_thinned, of_one_chain
 from glmm_zoo.inference.kept import LOOK, Chain, KeptChains, KeptRun
 from glmm_zoo.inference.kernel.far_out import DISTANCE, NormalFarOut, normal_far_out
 from glmm_zoo.inference.kernel.machine import NO_MEMORY, out_of_memory
@@ -35,7 +35,6 @@ from glmm_zoo.inference.nuts_jax import run_by_jax
 from glmm_zoo.inference.recording import Recorders, Recording
 from glmm_zoo.inference.settings import MAX_TREE_DEPTH, TARGET_ACCEPT, Settings
 from glmm_zoo.inference.within_blocks import run_chains
-from glmm_zoo.results import convergence
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.machine import Function
@@ -330,18 +329,8 @@ def _unpack(batch: Any, stat: Any, size: int, draws: int, seconds: float) -> Dra
     x = pa.array(batch.column("x")).flatten().to_numpy().reshape(1, batch.num_rows, size)
     x = x if sampling.all() else x[:, sampling]
     stats = {ours: _column(stat, theirs)[None, sampling].astype(kind) for theirs, (ours, kind) in _STATS.items()}
-    made = x.shape[1]
-    return Draws(
-        x,
-        np.arange(made),
-        stats,
-        np.array([made]),
-        int(_column(stat, "n_steps").sum()),
-        made < draws,
-        seconds,
-        divergences=int(stats["diverging"].sum()),
-        bfmi=np.array([convergence.bfmi(stats["energy"][0])]),
-    )
+    gradients = int(_column(stat, "n_steps").sum())
+    return of_one_chain(x, stats, gradients, seconds, interrupted=x.shape[1] < draws)
 
 
 def _nutpie() -> Any:

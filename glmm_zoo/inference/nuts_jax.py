@@ -18,11 +18,10 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.draws import Draws, joined_and_thinned
+from glmm_zoo.inference.draws import Draws, joined_and_thinned, of_one_chain
 from glmm_zoo.inference.kept import Chain, KeptRun
 from glmm_zoo.inference.recording import Recorder, Recorders
 from glmm_zoo.inference.settings import MAX_TREE_DEPTH, TARGET_ACCEPT, Settings
-from glmm_zoo.results import convergence
 
 _BLOCK_BYTES = 64 * 2**20  # of draws that are made at once, between which Ctrl-C is heard
 _BLOCK = 100  # draws at most
@@ -188,18 +187,8 @@ class _MadeChain:
             raise KeyboardInterrupt
         x = np.concatenate(self.x)[None]
         stats = {name: np.concatenate([block[name] for block in self.stats])[None] for name in self.stats[0]}
-        made = x.shape[1]
-        return Draws(
-            x,
-            np.arange(made),
-            stats,
-            np.array([made]),
-            steps_of_warm_up + int(stats["n_steps"].sum()),
-            interrupted,
-            seconds,
-            divergences=int(stats["diverging"].sum()),
-            bfmi=np.array([convergence.bfmi(stats["energy"][0])]),
-        )
+        gradients = steps_of_warm_up + int(stats["n_steps"].sum())
+        return of_one_chain(x, stats, gradients, seconds, interrupted=interrupted)
 
 
 def _blocks(draws: int, size: int, chains: int, progress: bool) -> Any:

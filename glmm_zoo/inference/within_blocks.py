@@ -24,12 +24,11 @@ import numpy as np
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.blocks import LEAST_ACCEPTANCE, EffectBlocks, turned
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.draws import Draws, joined_and_thinned
+from glmm_zoo.inference.draws import Draws, joined_and_thinned, of_one_chain
 from glmm_zoo.inference.kept import LOOK, Chain, KeptRun
 from glmm_zoo.inference.population_nuts import Point, PopulationNuts, StepSize, Transition
 from glmm_zoo.inference.recording import Recorder, Recorders
 from glmm_zoo.inference.settings import Settings
-from glmm_zoo.results import convergence
 
 FIRST_STEP = 0.5  # of NUTS, in coordinates of unit size
 MOST_PUSHES = 8  # in a turn, where the worst block is seldom accepted
@@ -152,17 +151,8 @@ class BlocksChain:
         made = len(stats)
         columns = np.array(stats).reshape(made, len(_STATS)).T
         by_name = {name: v.astype(kind)[None] for (name, kind), v in zip(_STATS.items(), columns, strict=True)}
-        return Draws(
-            kept[:, :made],
-            np.arange(made),
-            by_name,
-            np.array([made]),
-            self.gradients,
-            made < draws,
-            time.perf_counter() - began,
-            divergences=int(by_name["diverging"].sum()),
-            bfmi=np.array([convergence.bfmi(by_name["energy"][0])]),
-        )
+        seconds = time.perf_counter() - began
+        return of_one_chain(kept[:, :made], by_name, self.gradients, seconds, interrupted=made < draws)
 
 
 def run_chains(
