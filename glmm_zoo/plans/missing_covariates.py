@@ -16,6 +16,7 @@ from glmm_zoo.errors import InputError, at_rows, plural, raise_all
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupingFactor
 from glmm_zoo.formulas.missing_values import filled
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign, check_groups, code_predictor, some_rows
@@ -181,6 +182,31 @@ def read_covariates(table: Table, formulas: Mapping[str, Formula]) -> tuple[tupl
             MissingCovariate(column, formula.text, outcome, design, numbers[observed], in_gaps, numbers[gaps])
         )
     return tuple(covariates), notes
+
+
+def constant_covariates(
+    table: Table, covariates: Sequence[MissingCovariate], factors: Sequence[GroupingFactor]
+) -> list[str]:
+    """A sentence for each covariate that has one value in all rows of a level of a factor, wherever it is known, and lacks several rows
+    of a level: its gaps there are one missing number, and this model takes each for another."""
+    doubts = []
+    for c in covariates:
+        known, values = ~table[c.column].missing, table[c.column].numbers(f"mi({c.column})")
+        for factor in (f for f in factors if f.shares is None):
+            size, of_known = len(factor.levels), factor.codes[known]
+            low, high = np.full(size, np.inf), np.full(size, -np.inf)
+            np.minimum.at(low, of_known, values[known])
+            np.maximum.at(high, of_known, values[known])
+            repeated = np.bincount(of_known, minlength=size) > 1
+            lost = np.bincount(factor.codes[~known], minlength=size)
+            if repeated.sum() > 1 and (low == high)[repeated].all() and (lost > 1).any():
+                doubts.append(
+                    f"{c.column!r} has one value within each {factor.name}, and mi({c.column}) takes the {plural(int(lost.max()), 'gap')} of "
+                    f"one {factor.name} for as many unknowns, so that its coefficient shrinks towards 0; impute it beforehand, once for each "
+                    f"{factor.name}, and give the completed tables to fit_imputed (--data of each)"
+                )
+                break
+    return doubts
 
 
 def parameters_of_covariates(covariates: Sequence[MissingCovariate]) -> list[Parameter]:

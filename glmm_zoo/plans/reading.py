@@ -27,6 +27,7 @@ from glmm_zoo.formulas.predictor import (
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.plans.missing_covariates import (
     MissingCovariate,
+    constant_covariates,
     formulas_of_covariates,
     read_covariates,
     with_covariates,
@@ -167,6 +168,7 @@ def read_outcome(
         s for p in single.predictors if p.prefix in own_doubts for s in own_doubts[p.prefix](outcome, p.population)
     ]
     doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
+    doubts += constant_covariates(table, unknown, [e.factor for e in single.main.effects])
     main = (replace(single.main, prefix=of) for of in family.predictors(outcome))
     return remark(replace(single, predictors=(*main, *single.predictors[1:])), doubts)
 

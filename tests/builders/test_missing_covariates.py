@@ -202,6 +202,29 @@ def test_other_gaps_are_missing_values_and_a_binary_covariate_is_refused() -> No
         zoo.hierarchical_linear(d, "y ~ mi(x)", impute={"x": "z"})
 
 
+def _of_subjects(changed: float) -> pd.DataFrame:
+    """Twelve subjects of four rows; `base`, one number for each, lacks all rows of three, and differs by `changed` in one row."""
+    rng = np.random.default_rng(6)
+    subject = np.repeat(np.arange(12), 4)
+    base = rng.normal(size=12)[subject]
+    base[1] += changed
+    table = pd.DataFrame({"y": rng.normal(size=48) + base, "base": np.where(subject % 4 == 3, np.nan, base), "s": subject, "t": np.tile([0.0, 1, 2, 3], 12)})  # fmt: skip
+    return table.astype({"s": "str"})
+
+
+def test_a_covariate_of_subjects_is_warned_of() -> None:
+    build = {"formula": "y ~ t + mi(base) + (1 | s)", "impute": {"base": "~ 1"}}
+    with pytest.warns(
+        zoo.ZooWarning, match="'base' has one value within each s, and .* takes the 4 gaps of one s for as many"
+    ):
+        zoo.hierarchical_linear(_of_subjects(0), **build)
+    zoo.hierarchical_linear(_of_subjects(1e-9), **build)
+    single = _of_subjects(0)
+    single.loc[[13, 14, 15, 29, 30, 31, 45, 46, 47], "base"] = 0.3  # one gap a subject
+    single.loc[[12, 28, 44], "base"] = np.nan
+    zoo.hierarchical_linear(single, **build)
+
+
 def test_previews_and_calibration_are_refused(model) -> None:
     with pytest.raises(FitError, match="a preview has the mean in the place of missing values of"):
         zoo.quick(model)
