@@ -29,7 +29,7 @@ data = "first.csv"
 
 [[fits]]
 name = "second.year"
-data = "second.csv"
+data = "../second.csv"
 formula = "y ~ x"
 priors = { beta = "Normal(0, 1)" }
 
@@ -41,17 +41,18 @@ data = "third.csv"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    rng = np.random.default_rng(0)
-    for name in ("first", "second", "third"):
+    rng, here = np.random.default_rng(0), tmp_path / "study"
+    here.mkdir()
+    for name, at in {"first": here, "second": tmp_path, "third": here}.items():
         x = rng.normal(size=80)
         y = rng.binomial(1, 1 / (1 + np.exp(-x)))
         pd.DataFrame({"y": y, "x": x, "g": np.repeat([f"g{i}" for i in range(8)], 10)}).to_csv(
-            tmp_path / f"{name}.csv", index=False
+            at / f"{name}.csv", index=False
         )
-    (tmp_path / "third.csv").write_text("y,x,g\n0,1,a\n1,,b\n")
-    (tmp_path / "manifest.toml").write_text(MANIFEST)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (here / "third.csv").write_text("y,x,g\n0,1,a\n1,,b\n")
+    (here / "manifest.toml").write_text(MANIFEST)
+    monkeypatch.chdir(here)
+    return here
 
 
 def test_each_fit_is_made_once_and_one_that_fails_stops_no_other(
@@ -65,7 +66,7 @@ def test_each_fit_is_made_once_and_one_that_fails_stops_no_other(
     assert sorted(p.name for p in (folder / "fits").iterdir()) == ["first.nc", "second.year.nc"]
 
     alone = zoo.fit(
-        zoo.hierarchical_logistic(pd.read_csv("second.csv"), "y ~ x", priors={"beta": "Normal(0, 1)"}),
+        zoo.hierarchical_logistic(pd.read_csv("../second.csv"), "y ~ x", priors={"beta": "Normal(0, 1)"}),
         draws=150, tune=200, thin=1, seed=3, progress=False,
     )  # fmt: skip
     stored = zoo.load("fits/second.year.nc")

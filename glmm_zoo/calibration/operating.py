@@ -55,7 +55,7 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.numbers import percent
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, reported_variables
-from glmm_zoo.tables.card_files import card_data_file, not_exactly_one, read_toml
+from glmm_zoo.tables.card_files import not_exactly_one, read_toml
 from glmm_zoo.tables.files import read_table
 from glmm_zoo.trials.simulation import simulate_design
 
@@ -321,7 +321,8 @@ def _model(file: StudyFile, folder: Path) -> Model:
         except TypeError as err:
             raise InputError(f"[design] has what simulate_design takes: {err}") from None
     else:
-        table = read_table(card_data_file(folder, str(file.data)))
+        assert file.data is not None
+        table = read_table(folder / file.data)
     options = {"center": False, **file.options} if "center" in builder.options else file.options
     return builder.function()(table, file.formula, priors=file.priors, **options)
 

@@ -1,4 +1,4 @@
-"""A model that a file describes: a builder with data beside the file, or a card, whose data, formula, options and priors are meant
+"""A model that a file describes: a builder with data, or a card, whose data, formula, options and priors are meant
 where the file gives none."""
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import msgspec
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.registry import Card, Sampling, find_card_or_builder
-from glmm_zoo.tables.card_files import card_data_file
 from glmm_zoo.tables.files import read_table
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DescribedFit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a file says of a fit; `data`, `survival` and `tables`, by name, are files in its folder."""
+    """What a file says of a fit; `data`, `survival` and `tables`, by name, are paths as seen from its folder."""
 
     model: str
     data: str | None = None
@@ -51,8 +50,8 @@ def described_model(file: DescribedFit, folder: Path, what: str) -> Model:
         priors = found.file.priors if file.priors is None else file.priors
     if own:
         names = builder.table_arguments(file.data, file.survival)
-        tables = [None if name is None else read_table(card_data_file(folder, str(name))) for name in names]
-        beside = {k: read_table(card_data_file(folder, v)) for k, v in file.tables.items()}
+        tables = [None if name is None else read_table(folder / name) for name in names]
+        beside = {k: read_table(folder / v) for k, v in file.tables.items()}
     else:
         assert isinstance(found, Card)
         tables, beside = found.tables(), found.level_tables()
