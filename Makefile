@@ -44,9 +44,9 @@ notebook: $(READY) ## Open the examples in Jupyter Lab
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group notebook
 	$(BIN)/jupyter lab notebooks $(ARGS)
 
-docs: $(READY) ## Build the site of the documentation, with its examples run, to docs/_build/html
+docs: $(READY) ## Build the site of the documentation, with its examples run, to docs/_build/html; ARGS="-D nb_execution_mode=off" without running them
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev --group docs
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs $(ARGS) . docs/_build/html
 	@echo 'open docs/_build/html/index.html'
 
 test: $(READY) ## Run the whole suite (minutes)
