@@ -12,7 +12,7 @@ points are a product of matrices, exp(a) (n, s) times exp(c' u) (s, M).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -31,6 +31,7 @@ _STEP, _SPAN, _LEAST_WEIGHT = 0.7, 5.0, 1e-9
 _STEPS_AN_OCTAVE = 8  # of the trapezoid rule, so that draws share their points
 _PROBE = 2.0  # sds at which a hazard that is not log-linear in the effects is looked at
 _LARGEST = 700.0  # of a number whose exponential is taken
+_AT_ONCE = 1 << 20  # numbers of several draws that are computed together
 
 
 @dataclass(frozen=True)
@@ -137,19 +138,26 @@ class RowHazards:
         integral = hazard.integral(row, row, np.tile(start, m), np.tile(ends, m), closed_form=False)
         return cls(hazard, effects, integral, integral.interval[: len(integral.interval) // m], E, seed, of_mean)
 
-    def increments(self, d: int, value_of: VariableLookup) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
-        """At one draw: rows (n,), points M, and the cumulative hazard of each cause over each interval (causes, E, n, M)."""
-        integral = self.integral
+    def increments(
+        self, value_of: VariableLookup, draws: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Nodes, np.ndarray]]:
+        """Some of the draws (b,), some of the rows (n,), points M, and the cumulative hazard of each cause over each interval
+        (causes, E, b, n, M). `value_of` has all draws of a variable, `draws` of them."""
+        integral, every = self.integral, np.arange(draws)
         if integral is None:
             m, causes = len(self.effects.open), len(self.hazard.causes)
-            yield np.arange(m), event_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, m, 1))
+            yield every, np.arange(m), event_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, draws, m, 1))
         elif any(term.mean_scale for term in self.hazard.terms):
-            yield from self._of_any_form(integral, d, value_of)
+            for d in every:
+                rows, nodes, hazards = self._of_any_form(integral, d, _at_draw(value_of, d))
+                yield every[d : d + 1], rows, nodes, hazards[:, :, None]
         else:
-            yield from self._of_log_linear_form(integral, d, value_of)
+            numbers = len(self.hazard.causes) * len(integral.interval)
+            for some in _blocks(every, numbers):
+                yield from self._of_log_linear_form(integral, some, value_of)
 
     def _by_interval(self, sum_of: Callable[[slice], np.ndarray], total: np.ndarray) -> None:
-        """Fill `total` (E, n, M) with sums over the points of each interval."""
+        """Fill `total` (E, ...) with sums over the points of each interval."""
         first = np.searchsorted(self.interval, np.arange(self.intervals + 1))
         for e in range(self.intervals):
             total[e] = sum_of(slice(first[e], first[e + 1]))
@@ -173,52 +181,67 @@ class RowHazards:
         return columns.reshape(len(self.effects.open), -1, *columns.shape[1:])
 
     @cached_property
-    def zero(self) -> dict[str, np.ndarray]:
-        """The effects of all rows where they are 0."""
-        return self.effects.values(np.zeros(self.effects.open.shape))
-
-    @cached_property
     def alike(self) -> list[np.ndarray]:
         """The rows whose hazards change alike with what is integrated over, by the first of them."""
         keys = (self.per_effect * self.effects.open[:, None, None, :]).reshape(len(self.effects.open), -1) + 0.0
         pattern = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
         return [np.flatnonzero(pattern == p) for p in range(pattern.max() + 1)]
 
+    def _without_effects(self, integral: HazardIntegral, draws: np.ndarray, value_of: VariableLookup) -> np.ndarray:
+        """The contributions to the hazards (causes, b, m, s) where effects that are integrated over are 0."""
+        causes, m = self.hazard.causes, len(self.effects.open)
+        hazard = replace(self.hazard, groups=())
+        log_h = np.empty((len(causes), len(draws), m, len(self.interval)))
+        for i, d in enumerate(draws):
+            at = _at_draw(value_of, d)
+            for of_cause, cause in zip(log_h, causes, strict=True):
+                of_points = integral.log_weight + hazard.log_hazard(integral.points[0], cause, at, np)
+                of_cause[i] = of_points.reshape(m, -1)
+                if self.effects.shift is not None:
+                    of_effects = np.einsum("msjq,j->msq", self.per_effect, for_cause(at("assoc"), cause))
+                    of_cause[i] += np.einsum("msq,mq->ms", of_effects, self.effects.shift[d])
+        return np.exp(np.minimum(log_h, _LARGEST))
+
     def _of_log_linear_form(
-        self, integral: HazardIntegral, d: int, value_of: VariableLookup
-    ) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
-        m, alpha = len(self.effects.open), value_of("assoc")
-        at_zero = _lookup(value_of, self.zero)
-        fixed, moving = [], []
-        for cause in self.hazard.causes:
-            log_h = integral.log_weight + self.hazard.log_hazard(integral.points[0], cause, at_zero, np)
-            of_effects = np.einsum("msjq,j->msq", self.per_effect, for_cause(alpha, cause))
-            log_h = log_h.reshape(m, -1)
-            if self.effects.shift is not None:
-                log_h = log_h + np.einsum("msq,mq->ms", of_effects, self.effects.shift[d])
-            fixed.append(np.exp(np.minimum(log_h, _LARGEST)))
-            moving.append(of_effects * self.effects.open[:, None, :])
+        self, integral: HazardIntegral, draws: np.ndarray, value_of: VariableLookup
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Nodes, np.ndarray]]:
+        causes, fixed = self.hazard.causes, self._without_effects(integral, draws, value_of)
+        alpha, root = value_of("assoc")[draws], covariance_root(self.effects.covariance[draws])
         for rows in self.alike:
-            directions = np.concatenate([c[rows[0]] for c in moving]) @ covariance_root(
-                self.effects.covariance[d]
-            )  # (causes s, Q)
-            if self.of_mean:  # E exp(c'u) in closed form
-                nodes, log_ratio = _ONE_NODE, 0.5 * (directions**2).sum(axis=1)[:, None]
-            else:
-                axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
-                nodes = event_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
-                log_ratio = directions @ axes @ nodes.points.T
-            ratio = np.exp(np.minimum(log_ratio, _LARGEST))
-            hazards = np.empty((len(fixed), self.intervals, len(rows), len(nodes.weights)))
-            for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(fixed)), strict=True):
-                self._by_interval(lambda at, f=f[rows], g=g: f[:, at] @ g[at], of_cause)
-            yield rows, nodes, hazards
+            per_effect = self.per_effect[rows[0]] * self.effects.open[rows[0]]
+            of_causes = [np.einsum("sjq,bj->bsq", per_effect, for_cause(alpha, cause)) for cause in causes]
+            directions = np.concatenate(of_causes, axis=1) @ root  # (b, causes s, Q)
+            for some, nodes, log_ratio in self._ratios(directions, len(rows)):
+                ratio = np.exp(np.minimum(log_ratio, _LARGEST))
+                hazards = np.empty((len(causes), self.intervals, len(some), len(rows), len(nodes.weights)))
+                for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(causes), axis=1), strict=True):
+                    f = f[some[:, None], rows]
+                    self._by_interval(lambda at, f=f, g=g: f[..., at] @ g[:, at], of_cause)
+                yield draws[some], rows, nodes, hazards
+
+    def _ratios(self, directions: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
+        """Of effects that act along these directions (b, causes s, Q) on the log hazards: places of draws with the same points M, and
+        what these add to the log hazards (draws, causes s, M)."""
+        if self.of_mean:  # E exp(c'u) in closed form
+            yield np.arange(len(directions)), _ONE_NODE, 0.5 * (directions**2).sum(axis=2)[..., None]
+            return
+        axes = np.linalg.eigh(np.swapaxes(directions, 1, 2) @ directions)[1][..., ::-1]
+        along = directions @ axes
+        sds = np.abs(along).max(axis=1, initial=0.0)
+        alike: dict[tuple[float, ...], list[int]] = {}
+        for i, rules in enumerate(tuple(map(_rule, of_draw)) for of_draw in sds):
+            alike.setdefault(rules, []).append(i)
+        for places in alike.values():
+            nodes = event_nodes(sds[places[0]], self.seed)
+            of_draw = len(nodes.weights) * max(rows * self.intervals * len(self.hazard.causes), along.shape[1])
+            for some in _blocks(np.array(places), of_draw):
+                yield some, nodes, along[some] @ nodes.points.T
 
     # ------------------------------------------------------------------------------- hazards that follow an expected marker
 
     def _of_any_form(
         self, integral: HazardIntegral, d: int, value_of: VariableLookup
-    ) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
+    ) -> tuple[np.ndarray, Nodes, np.ndarray]:
         m, Q = self.effects.open.shape
         root = covariance_root(self.effects.covariance[d])
         sds = np.zeros(Q)
@@ -231,7 +254,7 @@ class RowHazards:
         hazards = np.empty((len(h), self.intervals, m, len(nodes.weights)))
         for of_cause, f in zip(hazards, h, strict=True):
             self._by_interval(lambda at, f=f: f[:, at].sum(axis=1), of_cause)
-        yield np.arange(m), nodes, hazards
+        return np.arange(m), nodes, hazards
 
     def _at_points(self, integral: HazardIntegral, d: int, value_of: VariableLookup, u: np.ndarray) -> np.ndarray:
         """Contributions to the cumulative hazards (causes, m, s, M) at effects u (M, Q)."""
@@ -248,3 +271,13 @@ class RowHazards:
 
 def _lookup(value_of: VariableLookup, effects: dict[str, np.ndarray]) -> VariableLookup:
     return lambda name: effects[name] if name in effects else value_of(name)
+
+
+def _at_draw(value_of: VariableLookup, d: int) -> VariableLookup:
+    return lambda name: value_of(name)[d]
+
+
+def _blocks(draws: np.ndarray, numbers: int) -> Iterator[np.ndarray]:
+    """Parts of the draws, each of which so many numbers are computed of at a time."""
+    step = max(_AT_ONCE // max(numbers, 1), 1)
+    return (draws[i : i + step] for i in range(0, len(draws), step))

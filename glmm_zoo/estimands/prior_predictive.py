@@ -22,7 +22,7 @@ from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
-from glmm_zoo.results.numbers import estimate_text, nominal, percent, written
+from glmm_zoo.results.numbers import estimate_text, nominal, percent, rough
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,6 @@ _TOO_MANY_ORDERS = (
     6.0  # of magnitude between the ends of the interval of a mean count; the default priors have 7 or more
 )
 _TOO_WIDE = 10.0  # times the range of the data that the interval of a mean may have
-_FAR = 1e6
 _LEAST_DRAWS = 100
 _MEASURES = {"better": "probability of a higher score"}
 
@@ -152,20 +151,6 @@ def _dataset(found: Sequence[PriorQuantity]) -> xr.Dataset:
 
 
 # ------------------------------------------------------------------------------------------------------------------- words
-
-
-def rough(value: float) -> str:
-    """A number of a wide prior with two digits; of what is beyond a million, or below a millionth, only that it is."""
-    size = abs(value)
-    if size > _FAR or 0 < size < 1 / _FAR:
-        text = (
-            written(float(np.copysign(_FAR, value)), 0)
-            if size > _FAR
-            else written(float(np.copysign(1 / _FAR, value)), 6)
-        )
-        return f"{'>' if (size > _FAR) == (value > 0) else '<'} {text}"
-    first = int(np.floor(np.log10(size))) if size else 0
-    return written(round(value, 1 - first), max(1 - first, 0))
 
 
 def _text(quantity: PriorQuantity, prob: float) -> str:

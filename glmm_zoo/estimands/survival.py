@@ -94,12 +94,14 @@ class EventQuestion:
         expected = self.quantity.scale == EXPECTED_EVENTS
         rows = RowHazards.over(hazard, effects, ends, self.choice.seed, of_mean=expected)
         values = np.zeros((len(self.quantity.identities), self.draws.size, table.rows))
-        for d in range(self.draws.size):
-            for alike, nodes, increments in rows.increments(d, lambda name, d=d: self.draws[name][d]):
-                values[:, d, alike] = weights @ self._at_ends(nodes, increments)
-                if nodes.quasi_random:
-                    of = f"{nodes.points.shape[1]} group effects integrated over by {len(nodes.weights)} quasi-random points"
-                    self.notes[f"{of}, seed {self.choice.seed}"] = None
+        for draws, alike, nodes, increments in rows.increments(self.draws.__getitem__, self.draws.size):
+            at_ends = self._at_ends(nodes, increments.reshape(*increments.shape[:2], -1, increments.shape[4]))
+            values[:, draws[:, None], alike] = (weights @ at_ends).reshape(-1, len(draws), len(alike))
+            if nodes.quasi_random:
+                of = (
+                    f"{nodes.points.shape[1]} group effects integrated over by {len(nodes.weights)} quasi-random points"
+                )
+                self.notes[f"{of}, seed {self.choice.seed}"] = None
         return values * np.exp(log_frailty(self.fit, self.draws, self.choice, table)) if expected else values
 
     def _effects(self, table: Table) -> RowEffects:

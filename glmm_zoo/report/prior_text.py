@@ -9,7 +9,6 @@ from math import exp
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.estimands.prior_predictive import rough
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
@@ -277,13 +276,13 @@ def _monotonic(parts: Parts, of: PriorOf) -> str:
 
 
 def _value(value: float) -> str:
-    return rough(value)
+    return numbers.rough(value)
 
 
 def _ratio(value: float) -> str:
     """A ratio or a rate; what is beyond imagination is only said to be."""
     if 1 / EXTREME <= value <= EXTREME:
-        return rough(value)
+        return numbers.rough(value)
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import floor, inf, isfinite, isnan, log10
+from math import copysign, floor, inf, isfinite, isnan, log10
 from typing import Literal
 
 MINUS, THIN, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
@@ -25,6 +25,7 @@ INFINITE = "\N{INFINITY}"
 NONE = "\N{EN DASH}"  # where there is no number
 MOST_DECIMALS = 12
 MOST_DIGITS = 15  # before the point: beyond, a number of the computer has no more
+_FAR = 1e6
 Scale = Literal["risk", "points", "ratio", "probability", "correlation", "icc", "nnt", "number"]
 
 
@@ -172,6 +173,16 @@ def whole(value: float) -> str:
 def alone(value: float) -> str:
     """A number of which no uncertainty is known, with three significant digits, of whole thousands all."""
     return written(value, decimals("number", [value]))
+
+
+def rough(value: float) -> str:
+    """A number of a wide prior with two digits; of what is beyond a million, or below a millionth, only that it is."""
+    size = abs(value)
+    if size > _FAR or 0 < size < 1 / _FAR:
+        text = written(copysign(_FAR, value), 0) if size > _FAR else written(copysign(1 / _FAR, value), 6)
+        return f"{'>' if (size > _FAR) == (value > 0) else '<'} {text}"
+    first = floor(log10(size)) if size else 0
+    return written(round(value, 1 - first), max(1 - first, 0))
 
 
 def estimate_text(median: float, lower: float, upper: float, scale: Scale = "number", mcse: float = 0.0) -> str:

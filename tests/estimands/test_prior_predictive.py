@@ -15,8 +15,9 @@ from scipy import special, stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.estimands.prior_predictive import PriorPredictive, rough
+from glmm_zoo.estimands.prior_predictive import PriorPredictive
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.results.numbers import rough
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
 FAST = (

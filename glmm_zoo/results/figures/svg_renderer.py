@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,12 @@ class SvgRenderer(RendererBase):
         else:
             self.elements.append(f'<path d="{_path_data(points, codes)}"{named}/>')
 
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | str
+    ) -> tuple[float, float, float]:  # fmt: skip
+        """Width, height and descent of text in px; those of words that come again, as in both widths of a figure, are found once."""
+        return super().get_text_width_height_descent(s, prop, ismath) if ismath else _text_size(s, prop)
+
     def draw_text(
         self, gc: GraphicsContextBase, x: float, y: float, s: str, prop: FontProperties, angle: float,
         ismath: bool | str = False, mtext: Text | None = None,
@@ -156,6 +163,12 @@ class SvgRenderer(RendererBase):
 
     def _named(self, style: dict[str, str]) -> str:
         return f' class="{self.styles.name(";".join(f"{name}:{value}" for name, value in style.items()))}"'
+
+
+@lru_cache(maxsize=4096)
+def _text_size(text: str, prop: FontProperties) -> tuple[float, float, float]:
+    """Width, height and descent in px, of properties that nobody changes."""
+    return RendererBase().get_text_width_height_descent(text, prop, False)
 
 
 def _px(value: float, decimals: int = 1) -> str:

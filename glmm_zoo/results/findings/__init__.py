@@ -8,10 +8,12 @@ are part of the format of fit files, so a file here keeps its name.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -32,4 +34,8 @@ def findings(tree: xr.DataTree, prob: float = 0.95, *, checks: bool = True) -> d
         Whether data are also held against predictions, which takes longer than all else.
     """
     names = [name for name in metadata(tree)["spec"]["aspects"] if checks or name not in _CHECKS]
-    return {name: importlib.import_module(f"glmm_zoo.results.findings.{name}").find(tree, prob) for name in names}
+    return {name: once(("finding", name, prob), tree, partial(_find, name, tree, prob)) for name in names}
+
+
+def _find(name: str, tree: xr.DataTree, prob: float) -> Finding:
+    return importlib.import_module(f"glmm_zoo.results.findings.{name}").find(tree, prob)
