@@ -28,6 +28,7 @@ from glmm_zoo.estimands.fitted import (
 from glmm_zoo.estimands.predictions import predictions, predictions_on
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.value_words import column_and_level, multiplied
 from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -234,10 +235,10 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
     spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
     found = [s["variables"][0] for s in spec["smooths"] if f"by={variable}" in s["label"].replace(" ", "")]
     labels = posterior["coef"].values if "coef" in posterior.coords else ()
-    for left, _, right in (str(label).partition(":") for label in labels):
-        one, other = left.partition("[")[0], right.partition("[")[0]
-        own = (variable, f"mo({variable})", f"mi({variable})")
-        found += [other] if one in own else [one] if other in own else []
+    for parts in (multiplied(str(label)) for label in labels):
+        columns = [column_and_level(part)[0] for part in parts]
+        if len(columns) == 2 and (own := {variable, f"mo({variable})", f"mi({variable})"} & set(columns)):
+            found += [c for c in columns if c not in own]
     table = stored_table(tree)
     return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)
 

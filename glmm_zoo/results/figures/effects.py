@@ -17,7 +17,7 @@ from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
-from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
+from glmm_zoo.results.figures.value_words import column_and_level, multiplied, row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
 from glmm_zoo.results.storage import against_reference, metadata, outcome_specs
 from glmm_zoo.results.summary import derived_quantities
@@ -133,14 +133,15 @@ def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> st
 def coefficient_words(about: About, coefficient: str) -> str:
     """ "quarter 4" of "period[4]", "quarter 4 × time" of "period[4]:time", "dose (mean step)" of "mo(dose)"."""
     parts = []
-    for part in coefficient.split(":"):
-        level = re.fullmatch(r"([^\[\]]+)\[(.+)\]", part)
+    known = "".join(rf"(?<!\w){re.escape(name)}(?!\w)|" for name in sorted(about.names, key=len, reverse=True))
+    for part in multiplied(coefficient):
+        column, level = column_and_level(part)
         if monotonic := re.fullmatch(r"mo\((.*)\)", part):
             parts.append(f"{about.name(monotonic[1])} (mean step)")
             continue
         expression = re.sub(r"^(?:I|mi)\((.*)\)$", r"\1", part)
-        words = re.sub(r"[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
-        parts.append(words if level is None else value_words(about, level[1], level[2]))
+        words = re.sub(rf"{known}[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
+        parts.append(words if level is None else value_words(about, column, level))
     return " × ".join(parts)
 
 

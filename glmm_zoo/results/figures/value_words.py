@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,30 @@ def value_words(about: About, column: str, value: Any, *, short: bool = False) -
     words = f"{MINUS}{text[1:]}" if number and text.startswith("-") else text
     words += f"{NO_BREAK}{unit}" if number and unit else ""
     return f"{about.name(column)} {words}" if (number or text.casefold() in _YES_OR_NO) and not short else words
+
+
+def multiplied(coefficient: str) -> list[str]:
+    """What a coefficient's name multiplies: "arm[B: new]" and "time" of "arm[B: new]:time"."""
+    parts, begin = [], 0
+    for place, depth in enumerate(_depths(coefficient)):
+        if coefficient[place] == ":" and depth == 0:
+            parts.append(coefficient[begin:place])
+            begin = place + 1
+    return [*parts, coefficient[begin:]]
+
+
+def column_and_level(part: str) -> tuple[str, str | None]:
+    """ "period" and "4" of "period[4]". What stands in brackets behind a space, "CRP [mg/l]", belongs to the column's name."""
+    opened = [k for k, depth in enumerate(_depths(part)) if depth == 1 and part[k] == "["]
+    if not opened or not part.endswith("]") or opened[-1] == 0 or part[opened[-1] - 1].isspace():
+        return part, None
+    return part[: opened[-1]], part[opened[-1] + 1 : -1]
+
+
+def _depths(text: str) -> list[int]:
+    """How many brackets are open at each character; an opening one is within itself."""
+    steps = [(c == "[") - (before == "]") for before, c in zip(f" {text}", text, strict=False)]
+    return list(accumulate(steps))
 
 
 def sides(contrast: str) -> tuple[str, str] | None:

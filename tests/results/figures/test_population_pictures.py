@@ -146,6 +146,15 @@ def test_coefficients_are_told_in_words():
     assert coefficient_words(about, "arm[2]") == "drug 2"
 
 
+def test_colons_of_levels_and_brackets_of_column_names_are_not_taken_apart():
+    about = About(names={"CRP [mg/l]": "CRP", "age at entry": "age"}, levels={"arm [a, b]": {"b": "new"}})
+    assert coefficient_words(about, "treatment[B: new]:years") == "B: new × years"
+    assert coefficient_words(about, "CRP [mg/l]") == "CRP"
+    assert coefficient_words(about, "log(CRP [mg/l]):I(age at entry/10)") == "log(CRP) × age/10"
+    assert coefficient_words(about, "arm [a, b][b]") == "new"
+    assert coefficient_words(about, "dose[[high]]:age[<65: low]") == "[high] × <65: low"
+
+
 def test_intervals_that_are_far_out_are_cut_with_an_arrow():
     compared = zoo.comparisons(herds(), "period", measures=["ratio"])
     compared.draws["value"].values[:, :20, 0] *= 1e9
@@ -217,6 +226,18 @@ def test_curves_and_their_difference_are_those_of_the_draws():
     assert {tuple(p) for p in np.concatenate(discs(first)).round(6)} <= {
         tuple(p) for p in data[["time", "y"]].to_numpy().round(6)
     }
+
+
+@pytest.mark.slow
+def test_curves_are_drawn_where_levels_have_colons_and_brackets():
+    data = pd.DataFrame({"arm": ["A: usual", "B: [new]"] * 20, "time": np.arange(40.0) % 7})
+    data["y"] = np.random.default_rng(1).normal(data["time"])
+    tree = zoo.fit(
+        zoo.hierarchical_linear(data, "y ~ arm * time"), seed=1, draws=50, tune=100, chains=2, progress=False
+    )
+    assert "B: [new] minus A: usual" in [
+        text.get_text() for axes in zoo.plot(tree, "curves").axes for text in axes.texts
+    ]
 
 
 def test_curves_need_a_number_and_few_groups():
