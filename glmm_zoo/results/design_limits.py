@@ -267,7 +267,13 @@ def _of_times(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
 
 def _of_never_at_risk(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     words = susceptibility.find(tree, 0.95).sentences[0]
-    yield Limit("susceptibility", words, grave=not words.startswith("The data show"))
+    if not words.startswith("The data show"):
+        yield Limit("susceptibility", words, grave=True)
+    else:
+        yield Limit(
+            "susceptibility",
+            "How many subjects are never at risk follows from the rates of those at risk, whose effects are taken to be normal.",
+        )
 
 
 # ----------------------------------------------------------------------------------------------------------- by family

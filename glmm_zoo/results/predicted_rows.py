@@ -37,7 +37,8 @@ class PredictedRows:
         Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
         predict it.
     log_p
-        The logarithm of the probability, or density, of each value under each draw (draws, n); None where the file does not have it.
+        The logarithm of the probability, or density, of each value under each draw (draws, n); None where the file does not have it,
+        or has that of subjects.
     rows
         The place (n,) of each row in the source, from 0.
     covariates
@@ -114,11 +115,14 @@ def predicted_by_others(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.nd
 
 
 def _predicted(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Predictive draws, log-likelihood and weights, all (draws, n)."""
+    """Predictive draws, log-likelihood of rows, None where that of subjects is stored, and weights, all (draws, n)."""
 
     def read() -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         drawn, log_p = _drawn(tree, name)
-        return drawn, log_p, _weights(drawn, log_p)
+        weights = _weights(drawn, log_p)
+        dims = tree["posterior_predictive"].dataset[name].dims
+        of_rows = log_p is not None and set(dims) == set(tree["log_likelihood"].dataset[name].dims)
+        return drawn, log_p if of_rows else None, weights
 
     return once(("predicted", name), tree, read)
 
@@ -237,7 +241,7 @@ def _other_columns(spec: Mapping[str, Any]) -> set[str]:
 def _responses(spec: Mapping[str, Any]) -> set[str]:
     """The columns on the left of the formulas."""
     left = " ".join(part.partition("~")[0] for part in spec["formula"].split(";"))
-    return set(re.findall(r"[^\W\d][\w.]*", left))
+    return {quoted or plain for quoted, plain in re.findall(r"`([^`]+)`|([^\W\d][\w.]*)", left)}
 
 
 def rows_alike(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:

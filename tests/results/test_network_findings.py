@@ -19,6 +19,7 @@ from glmm_zoo.results.about import KEY, about_of
 from glmm_zoo.results.figures.treatment_slopes import sloped_covariate, treatment_slopes
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.networks import deviance, network_of
+from glmm_zoo.results.report import stored
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.studies import studies_apart
 
@@ -59,6 +60,15 @@ def test_every_pair_has_its_ratio_and_its_studies() -> None:
     np.testing.assert_allclose(np.log(new), np.mean(d[:, 2] - d[:, 0]) + 1.96 * sd * np.array([-1, 1]), atol=0.25)
     assert league.loc["D", "B"].startswith(f"{expected[0]:.2f} (") and league.loc["B", "B"] == "–"
     assert list(league.columns) == list(league.index) == list("ABCD")
+
+
+def test_a_treatment_with_a_slash_is_kept_in_the_file() -> None:
+    """gurusamy2011 of metadat has "Control/Placebo", a column of the league table: its slash would name a group of the file."""
+    tree = fit()
+    write_metadata(tree, {**metadata(tree), KEY: {"levels": {"drug": {"A": "Control/Placebo"}}}})
+    kept = stored._dataset(findings(tree)["network"].tables["league"])
+    assert list(xr.DataTree(kept).data_vars) == ["Control_Placebo", "B", "C", "D"]
+    assert kept["row against column"].values[0] == "Control/Placebo"
 
 
 @pytest.mark.parametrize("good", [None, "lower", "higher"])

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.findings import susceptibility
 from glmm_zoo.results.storage import ATTRIBUTE
 
@@ -37,14 +38,18 @@ def _tree(share: np.ndarray, expected: float, zeros: int, others: int, prior: np
         "never_prior": prior.tolist(),
     }
     spec = {
+        "builder": "never_at_risk",
+        "data": {"rows": 4 * (zeros + others), "dropped": 0},
         "link": "log",
         "family": "poisson",
         "options": {"family": "poisson"},
         "facts": facts,
         "aspects": ["susceptibility"],
     }
-    spec["groups"] = {"id": {"sd": "sd_id", "effects": ["Intercept"], "effect_dim": "id_effect"}}
-    tree = xr.DataTree.from_dict({"posterior": posterior})
+    spec["groups"] = {
+        "id": {"levels": zeros + others, "sd": "sd_id", "effects": ["Intercept"], "effect_dim": "id_effect"}
+    }
+    tree = xr.DataTree.from_dict({"posterior": posterior, "observed_data": xr.Dataset()})
     tree.attrs[ATTRIBUTE] = json.dumps({"spec": spec})
     return tree
 
@@ -114,11 +119,14 @@ NARROW = 0.5 * (UNIFORM.std() / np.tile(UNIFORM, 4).std())
     ],
 )  # fmt: skip
 def test_each_limit_is_where_it_is_said_to_be(share, prior, shown):
-    said = susceptibility.find(_tree(share, 5.0, 95, 155, prior), 0.95).sentences
+    tree = _tree(share, 5.0, 95, 155, prior)
+    said = susceptibility.find(tree, 0.95).sentences
     assert said[0].startswith("The data show a group") == shown, said
     low, high = np.quantile(share, [0.025, 0.975])
     assert f"{100 * low:.1f} to {100 * high:.1f}\u00a0% of the subjects (95\u00a0%)" in said[0]
     assert ("is the same model without this part" in said[-1]) != shown
+    told = [limit for limit in design_limits(tree) if limit.entry == "susceptibility"]
+    assert [limit.grave for limit in told] == [not shown] and (told[0].sentence == said[0]) != shown
 
 
 @pytest.mark.parametrize(("link", "words"), [("log", "rate of one in 40 is"), ("logit", "odds of one in 40 are")])

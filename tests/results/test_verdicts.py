@@ -246,6 +246,35 @@ def test_predictions_out_of_line():
     assert found.state == "caution" and "Predictions are out of line with the data (P < 0.01)" in found.sentences[0]
 
 
+def test_a_density_of_a_subject_is_not_that_of_its_rows():
+    """What `never_at_risk` stores is the density of all visits of a subject; shares of single visits do not follow from it."""
+    rng = np.random.default_rng(12)
+    subject = np.repeat(np.arange(100), 5)
+    y = rng.binomial(1, rng.beta(2, 2, 100)[subject])
+    tree = shares_of_groups(y, subject, rng)
+    of_rows = tree["log_likelihood"].dataset["y"].values
+    of_subjects = np.add.reduceat(of_rows, np.arange(0, 500, 5), axis=2)
+    tree["log_likelihood"] = xr.DataTree(
+        xr.Dataset({"y": (("chain", "draw", "g"), of_subjects)}, {"g": np.arange(100).astype(str)})
+    )
+    (rows,) = predicted_rows(tree)
+    assert rows.log_p is None and calibration(rows) is None
+    weights = np.exp(-of_subjects[0] + of_subjects[0].min(axis=0))
+    weights = np.minimum(weights, np.sqrt(1000) * weights.mean(axis=0))
+    np.testing.assert_allclose(rows.weights, (weights / weights.sum(axis=0))[:, subject])
+
+
+def test_a_response_in_backticks_is_no_covariate():
+    rng = np.random.default_rng(13)
+    tree = straight_line(np.arange(60.0), rng.normal(size=60), rng)
+    constant = tree["constant_data"].dataset
+    constant["y"].attrs["column"], constant["x"].attrs["column"] = "log UPCR (g)", "visit no"
+    known = metadata(tree)
+    write_metadata(tree, {**known, "spec": {**known["spec"], "formula": "`log UPCR (g)` ~ `visit no`"}})
+    (rows,) = predicted_rows(tree)
+    assert list(rows.covariates) == ["visit no"]
+
+
 def test_values_far_off_are_named():
     rng = np.random.default_rng(11)
     x, y = np.arange(100.0), rng.normal(size=100)

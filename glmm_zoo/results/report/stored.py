@@ -76,11 +76,14 @@ def _judgement(told: dict[str, Any]) -> Judgement:
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:
-    """A table with its index as a coordinate, named as the index is; text stays text, all else becomes a float."""
+    """A table with its index as a coordinate, named as the index is; text stays text, all else becomes a float.
+
+    A slash in the name of a column, which may be a level of the data, becomes an underscore: in a file it would name a group.
+    """
     dim = str(table.index.name or "row")
     return xr.Dataset(
         {
-            str(name): (dim, column.to_numpy(float if column.dtype.kind in "fiub" else str))
+            str(name).replace("/", "_"): (dim, column.to_numpy(float if column.dtype.kind in "fiub" else str))
             for name, column in table.items()
         },
         {dim: np.asarray(table.index, dtype=str)},
