@@ -78,7 +78,8 @@ def joint_survival(
     formula
         The longitudinal formula, `"log(bili) ~ year + drug:year + (1 + year | id)"`; several formulas, with `families` in step,
         for several markers, whose effects of a subject are all correlated. `(1 | clinic/id)` and other factors that a subject
-        belongs to as a whole are welcome. Curves over time by poly(year, 2) and cr(year, df=4); not s().
+        belongs to as a whole are welcome, also those of relatives and of areas with neighbours, `(1 | gr(id, cov=A))`, `car(W, gr=area,
+        type="icar")`. Curves over time by poly(year, 2) and cr(year, df=4); not s().
     event
         `"Surv(years, death) ~ drug"`, right censored; `Surv(start, stop, death)`: covariates that change over time, or entry
         after time 0; `Surv(left, right, type="interval2")` (left or right missing: open), `Surv(time, time2, event,

@@ -13,10 +13,12 @@ from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import Array, VariableLookup
 from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.structures import KnownCovariance
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, GroupEffectsTransform
 from glmm_zoo.joint.hazards import FRAILTY, FRAILTY_SD, HazardModel, HazardPoints, person_time_nodes
+from glmm_zoo.plans.groups import Group
 
 EVENT = "event"  # the observed variable
 _STEPS = 50  # of Newton's method, at most
@@ -132,12 +134,24 @@ class EventApproximation:
         for group in self.model.groups:
             u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):
-                if f"{prefix} {group.factor.name}" in effects:
-                    own = [k for k, owner in enumerate(group.owners) if owner == prefix]
+                own = [k for k, owner in enumerate(group.owners) if owner == prefix]
+                if isinstance(group.structure, KnownCovariance):
+                    u[:, own] = group.structure.basis @ self._coordinates(group, coefficients[prefix], prefix)
+                elif f"{prefix} {group.factor.name}" in effects:
                     u[:, own] = effects[f"{prefix} {group.factor.name}"]
             if group.to_zero is not None:
                 u[:] = u @ group.to_zero.T
         return values.__getitem__
+
+    def _coordinates(self, group: Group, of_predictor: np.ndarray, prefix: str) -> np.ndarray:
+        """Those (q, effects) of effects with a known covariance, which are the weights of columns and follow the other coefficients."""
+        linear = self.model.linear[prefix]
+        start = len(linear.priors)
+        for weights in linear.smooth_weights:
+            if weights.name == group.random:
+                return of_predictor[start : start + len(weights.sd_of)].reshape(len(weights.places), -1).T
+            start += len(weights.sd_of)
+        raise AssertionError(f"no columns of {group.random}")
 
     def _design(self, points: HazardPoints, value_of: VariableLookup) -> np.ndarray:
         """Columns (N, m) of log h: those of the baseline, the covariates and the association terms, centred as in the model."""

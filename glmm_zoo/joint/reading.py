@@ -13,6 +13,7 @@ from glmm_zoo.families.baselines import read_baseline_hazard
 from glmm_zoo.families.time_laws import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.neighbours import AreaStructure
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import EventFormula, quoted
 from glmm_zoo.joint.association import association_covariates, read_association
@@ -150,10 +151,6 @@ def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple
             problems.append(
                 f"s() is not available in a joint model of survival: {text!r}; write cr({time}, df=4) or poly({time}, 2)"
             )
-        if formula and any(group.structure for group in formula.groups):
-            problems.append(
-                f"a joint model of survival has effects that are independent between levels, and {text!r} names a table of them"
-            )
     raise_all(problems)
     assert event_formula is not None and pairs is not None
     return event_formula, pairs
@@ -193,6 +190,7 @@ def _read_hazard(
     """Trajectories, association terms and baseline hazard; all that is wrong with the latter two is told together."""
     problems: list[str] = []
     joint, events = everybody.joint, everybody.events
+    _refuse_late_entry_of_relatives(joint, events, id)
     trajectories = read_trajectories(
         everybody.with_rows, events.ids, id=id, time=time, carry_forward=carry_forward, origin=events.origin,
         horizon=events.horizon, problems=problems,
@@ -220,7 +218,7 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
         g.factor_source
         for p in joint.predictors
         for g in p.formula.groups
-        if g.factor_source != ":".join(map(quoted, g.factor))
+        if replace(g, cov=None).factor_source != ":".join(map(quoted, g.factor))
     ]
     if special:
         raise InputError(
@@ -234,7 +232,10 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
     def labelled(p: PredictorDesign) -> PredictorDesign:
         effects = tuple(
             replace(e, shared=tuple(s or id for s in e.shared))
-            if p.prefix in main_prefixes and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)
+            if p.prefix in main_prefixes
+            and e.factor.name in names
+            and (len(e.labels) == 1 or len(e.blocks) == 1)
+            and not isinstance(e.structure, AreaStructure)
             else e
             for e in p.effects
         )
@@ -243,6 +244,18 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
     by_prefix = {p.prefix: labelled(p) for p in joint.predictors}
     parts = tuple(replace(part, main=by_prefix[part.prefix]) for part in joint.parts)
     return replace(joint, parts=parts, predictors=tuple(by_prefix[p.prefix] for p in joint.predictors))
+
+
+def _refuse_late_entry_of_relatives(joint: JointOutcomes, events: Events, id: str) -> None:
+    """Subjects that entered late are in the data by a probability over effects of their own, which are to be independent."""
+    if events.recurrent or not (events.entry > events.origin).any():
+        return
+    terms = [g.source for part in joint.parts for g in part.main.formula.groups if g.structure and id in g.factor]
+    if terms:
+        raise InputError(
+            f"{terms[0]}: effects of subjects that depend on each other are not available where subjects enter late, since who is in the data "
+            "is there by a probability of all relatives together; leave the table out, or begin the follow-up at its origin for all"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------- priors

@@ -278,11 +278,12 @@ def _levels_of_subjects(
 
 
 def subject_effects(part: PlannedOutcome, id: str) -> GroupEffects:
-    """The subject effects among the group effects of an outcome: those of the factor `id`, or of the innermost that ends with it."""
+    """The subject effects among the group effects of an outcome: those of the factor `id`, or of the innermost that ends with it, and of
+    those that are independent between subjects where there are others too."""
     names = {g.name: g.factor for g in part.main.formula.groups}
     own = [e for e in part.main.effects if names[e.factor.name][-1] == id]
     if not own:
         raise InputError(
             f"the formula of {part.name!r} has no effects of the subjects ({id!r}); write (1 | {id}) or (1 + time | {id})"
         )
-    return max(own, key=lambda e: len(names[e.factor.name]))
+    return max(own, key=lambda e: (e.structure is None, len(names[e.factor.name])))

@@ -20,6 +20,7 @@ from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.columns import Column, Table, stack_tables
 from glmm_zoo.tables.frames import column_names, take_columns_with_gaps
+from glmm_zoo.tables.level_tables import refuse_missing_levels
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,14 @@ def _column_of_subjects(events: Events, name: str, longitudinal: Any, survival: 
 def _with_levels_of(joint: JointOutcomes, rows: Table) -> tuple[JointOutcomes, Mapping[str, np.ndarray]]:
     """The longitudinal part with the levels in more rows added to every factor of the markers, and those rows' codes by factor."""
     columns = {g.name: g.factor for part in joint.parts for g in part.main.formula.groups}
-    factors = {e.factor.name: e.factor for part in joint.parts for e in part.main.effects}
+    effects = [e for part in joint.parts for e in part.main.effects]
+    factors = {e.factor.name: e.factor for e in effects}
+    tables = {e.factor.name: e.structure.table for e in effects if e.structure is not None}
     codes: dict[str, np.ndarray] = {}
     for name, factor in factors.items():
         own = grouping_factor(columns[name], rows)
+        if name in tables:
+            refuse_missing_levels(tables[name], name, own.levels)
         levels = tuple(dict.fromkeys([*factor.levels, *own.levels]))
         factors[name] = replace(factor, levels=levels)
         codes[name] = np.array([levels.index(level) for level in own.levels])[own.codes]

@@ -39,7 +39,8 @@ _MOST_ARMS = 3
 
 
 def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, Entry]]:
-    """The figures of a fit of `joint_survival` by name; of events that come again none that predicts one event."""
+    """The figures of a fit of `joint_survival` by name; of events that come again none that predicts one event, and
+    none of subjects with a history where their effects depend on each other."""
     of = SurvivalEstimates(tree)
     marker, events = of.marker, of.fit.hazard.events
     if marker is not None:
@@ -50,7 +51,9 @@ def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, E
             told = "Numbers of events and the data"
             yield "event_numbers", Entry("checks", told, partial(event_numbers_of, of, answer.variable))
         return
-    yield "patients", Entry("estimates", "Three patients", partial(patients_of, of))
+    independent = not of.fit.dependent_subjects
+    if independent:
+        yield "patients", Entry("estimates", "Three patients", partial(patients_of, of))
     yield "hazard", Entry("estimates" if marker else "key", "Hazard over time", partial(hazard_of, of, marker))
     exact = bool((events.left == events.time).all())
     if exact and (events.entry == events.origin).all():
@@ -58,7 +61,7 @@ def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, E
             "survival_curves",
             Entry("checks", "Survival and the data", partial(survival_curves_of, of, answer.variable)),
         )
-    if exact:
+    if exact and independent:
         yield "landmark", Entry("asked", "Predictions at a landmark", partial(landmark_of, of))
 
 

@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError, ZooWarning, listing, raise_all
 from glmm_zoo.joint.events import Events, read_events
 from glmm_zoo.joint.prediction import accuracy_measures
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model, refuse_recurrent
+from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model, refuse_recurrent, refuse_relatives
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -75,6 +75,7 @@ def accuracy_by_horizon(
     """`landmark_accuracy` at several horizons, increasing ones, of one prediction."""
     fit = read_fitted_model(tree)
     refuse_recurrent(fit, "accuracy at a landmark")
+    refuse_relatives(fit, "accuracy at a landmark")
     causes, of_the_fit = list(fit.hazard.events.causes), longitudinal is None and survival is None
     if len(causes) > 1 and (cause is None or str(cause) not in causes):
         raise InputError(f"cause is one of {listing(causes)}, not {cause!r}")

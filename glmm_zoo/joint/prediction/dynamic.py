@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError, ZooWarning, attempt, plural, raise_all
 from glmm_zoo.joint.followed_rows import quoted_ids
 from glmm_zoo.joint.hazards import KRONROD
 from glmm_zoo.joint.prediction.effect_sampler import EFFECT_POINTS, FRACTIONS, PredictionDraws, draw_predictions
-from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model, refuse_recurrent
+from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model, refuse_recurrent, refuse_relatives
 from glmm_zoo.joint.prediction.histories import SubjectHistories, read_histories
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -104,6 +104,7 @@ def dynamic_prediction(
     raise_all(problems)
     fit = read_fitted_model(tree)
     refuse_recurrent(fit, "dynamic prediction")
+    refuse_relatives(fit, "dynamic prediction")
     subjects = read_histories(fit, longitudinal, survival, landmark, ids)
     _check_memory(fit, len(subjects.ids), len(u), draws)
     horizon = fit.hazard.events.horizon

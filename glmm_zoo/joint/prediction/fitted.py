@@ -20,7 +20,7 @@ from glmm_zoo.plans.groups import Group
 from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.once import once
-from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_data, stored_table
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
 
@@ -54,6 +54,12 @@ class FittedJointModel:
         names = (part.name, self.response_texts[[p.name for p in self.joint.parts].index(part.name)])
         by_name = (self.options[part.family.choice] if part.family.choice else None) or {}
         return next((by_name[name] for name in names if name in by_name), None)
+
+    @property
+    def dependent_subjects(self) -> str:
+        """The first term by which the effects of subjects depend on each other; "" where they are independent."""
+        terms = (g for part in self.joint.parts for g in part.main.formula.groups)
+        return next((g.source for g in terms if g.structure and self.id in g.factor), "")
 
     @cached_property
     def subject_groups(self) -> tuple[Group, ...]:
@@ -97,7 +103,7 @@ def _read(tree: xr.DataTree) -> FittedJointModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         joint, hazard = read_joint_model(
-            stored_table(tree), stored_table(tree, EVENT_TABLE), pairs, families=None, recurrent=options.get("recurrent", False),
+            stored_data(tree), stored_table(tree, EVENT_TABLE), pairs, families=None, recurrent=options.get("recurrent", False),
             choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
             **{name: options[name] for name in names},
         )  # fmt: skip
@@ -117,6 +123,21 @@ def refuse_recurrent(fit: FittedJointModel, what: str) -> None:
         raise InputError(
             f"{what} is of an event that ends the follow-up, and in this fit events come again (recurrent=True); for how many are expected "
             "ask predictions(tree, scale='events', times=[...])"
+        )
+
+
+def refuse_relatives(fit: FittedJointModel, what: str) -> None:
+    """A prediction from a history takes the effects of a subject as independent of those of others.
+
+    Raises
+    ------
+    InputError
+        Effects of subjects with a known covariance, or of subjects that are areas with neighbours.
+    """
+    if fit.dependent_subjects:
+        raise InputError(
+            f"{what} is of subjects whose effects do not depend on those of others, and this fit has {fit.dependent_subjects}; for the "
+            "survival of a population ask predictions(tree, scale='survival', times=[...])"
         )
 
 
