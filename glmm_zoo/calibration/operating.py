@@ -2,28 +2,7 @@
 
     data ~ p(y | truth),   fit,   decide if P(value > above) > probability:   bias, coverage, interval width, and how often it is decided so
 
-A study is a TOML file:
-
-    schema = 1
-    title = "Two arms of 60"
-    model = "hierarchical_linear"
-    data = "design.csv"            # rows and covariates, with any response; beside this file. Or [design], of simulate_design
-    formula = "y ~ treat"
-
-    [priors]
-    beta = "Normal(0, 1)"
-
-    [decide]
-    comparison = "treat"           # or parameter = "beta[treat]"
-    above = 0.0                    # or below
-    probability = 0.975
-
-    [[truth]]
-    name = "no effect"
-    parameters = { Intercept = 0, "beta[treat]" = 0, sigma = 1 }
-
-Parameters that a truth does not name are drawn from their priors in each simulation, so that a study may average over them. The intercept is
-that at zero covariates: models are built with center=False.
+What a study is, and its file, are in `glmm_zoo.calibration.study`.
 """
 
 from __future__ import annotations
@@ -44,61 +23,24 @@ import xarray as xr
 
 from glmm_zoo.calibration.calibrate import first_data_set_that_is_taken
 from glmm_zoo.calibration.records import lost_simulation, simulations
+from glmm_zoo.calibration.study import Decision, Study, Truth, fixed_values, read_study, study_of_model
 from glmm_zoo.errors import FitError, InputError, did_you_mean, listing, plural
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.refits.spread import Workers
-from glmm_zoo.registry import Card, Sampling, find_card_or_builder
+from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.numbers import percent
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.parameter_statistics import element_labels, elements
-from glmm_zoo.results.storage import metadata, reported_variables
-from glmm_zoo.tables.card_files import not_exactly_one, read_toml
-from glmm_zoo.tables.files import read_table
-from glmm_zoo.trials.simulation import simulate_design
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 _PROB = 0.95  # of the intervals whose coverage is told
-
-
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table [decide] of a study: for an effect is decided if P(value > above), or P(value < below), is larger than `probability`."""
-
-    parameter: str = ""
-    comparison: str = ""
-    scale: str = "mean"
-    measure: str = ""
-    above: float | None = None
-    below: float | None = None
-    probability: float = 0.975
-
-
-class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table [[truth]] of a study: values of parameters by their names in `summary`."""
-
-    name: str
-    parameters: dict[str, float]
-
-
-class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A study file; see the module."""
-
-    schema: int
-    title: str
-    model: str
-    decide: Decision
-    truth: list[Truth]
-    formula: str
-    data: str | None = None
-    design: dict[str, Any] | None = None
-    options: dict[str, Any] = {}
-    priors: dict[str, str] = {}
-    sampling: Sampling = Sampling()
-    seed: int = 1
+POWER, TYPE_I_ERROR = "power", "type-I error"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -108,51 +50,59 @@ class OperatingCharacteristics:
     Attributes
     ----------
     study
-        The file that was read.
+        Its title, quantities and truths.
     simulations
-        One record for each: the name of its `truth`, the `value` of what is estimated, its `mean`, `lower` and `upper` in the fit, whether it was
-        `decided` for an effect, whether the fit was `sound`; or the reason why it `failed`.
+        One record for each: the name of its `truth`, whether the fit was `sound`, and by the name of each of the `quantities` the true `value`,
+        `mean`, `lower` and `upper` in the fit, and whether it was `decided` for an effect; or the reason why it `failed`.
     """
 
-    study: StudyFile
+    study: Study
     simulations: tuple[Mapping[str, Any], ...]
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row for each truth: `simulations`, the true `value`, `bias`, `rmse`, `coverage` of 95 % intervals, their `width`, the share `decided`
-        for an effect, each with its Monte Carlo error `mcse_...`; the share of `sound` fits, and how many `failed`."""
+        """One row for each quantity under each truth: `simulations`, the true `value`, `bias`, `rmse`, `coverage` of 95 % intervals, their `width`,
+        the share `decided` for an effect, each with its Monte Carlo error `mcse_...`; what that share `is`, "type-I error" where the
+        decision is wrong at the true value, "power" where it is right, "" where it is wrong at some of the true values drawn from a prior, or
+        nothing is decided; the share of `sound` fits, and how many `failed`."""
         rows = {}
-        for truth in self.study.truth:
-            of = [s for s in self.simulations if s["truth"] == truth.name]
-            found = pd.DataFrame([s for s in of if "mean" in s])
-            rows[truth.name] = {
-                "simulations": len(found),
-                **(_characteristics(found) if len(found) else {}),
-                "failed": len(of) - len(found),
-            }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("truth")
+        for decide in self.study.decide:
+            for truth in self.study.truth:
+                of = [s for s in self.simulations if s["truth"] == truth.name]
+                found = pd.DataFrame(
+                    [{**s["quantities"][decide.label], "sound": s["sound"]} for s in of if "quantities" in s]
+                )
+                rows[decide.label, truth.name] = {
+                    "simulations": len(found),
+                    **(_characteristics(found, decide) if len(found) else {}),
+                    "failed": len(of) - len(found),
+                }
+        return pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["quantity", "truth"]))
 
     @property
     def sentence(self) -> str:
         """How often it was decided for an effect under each truth, in words."""
-        decide, table = self.study.decide, self.table
-        at = f"> {decide.above:g}" if decide.above is not None else f"< {decide.below:g}"
-        rule = f"P({decide.parameter or decide.comparison} {at}) > {decide.probability:g}"
-        told = [
-            f"in {percent(row['decided'])} of {plural(int(row['simulations']), 'simulation')} under {name!r} (Monte Carlo error {percent(row['mcse_decided'])})"
-            for name, row in table.iterrows() if row["simulations"]
-        ]  # fmt: skip
-        return (
-            f"{self.study.title}: decided for an effect, {rule}, {listing(told, 99)}."
-            if told
-            else f"{self.study.title}: no simulation succeeded."
-        )
+        table, told = self.table, []
+        if not table["simulations"].any():
+            return f"{self.study.title}: no simulation succeeded."
+        for decide in self.study.decide:
+            if not decide.rule:
+                continue
+            shares = [
+                f"{percent(row['decided'])} of {plural(int(row['simulations']), 'simulation')} under {truth!r}"
+                f" ({f'{row["is"]}, ' if row['is'] else ''}Monte Carlo error {percent(row['mcse_decided'])})"
+                for truth, row in table.loc[decide.label].iterrows() if row["simulations"]
+            ]  # fmt: skip
+            told.append(f"decided for an effect, {decide.rule}, in {listing(shares, 99)}.")
+        if told:
+            return f"{self.study.title}: {' And '.join(told)}"
+        return f"{self.study.title}: {plural(int(table['simulations'].iloc[0]), 'simulation')} of each truth, in which nothing is decided."
 
     def __repr__(self) -> str:
         return f"{self.sentence}\n\n{self.table.T.to_string(float_format='%.3g')}"
 
 
-def _characteristics(found: pd.DataFrame) -> dict[str, float]:
+def _characteristics(found: pd.DataFrame, decide: Decision) -> dict[str, Any]:
     n, error = len(found), found["mean"] - found["value"]
     covered = (found["lower"] <= found["value"]) & (found["value"] <= found["upper"])
     width = found["upper"] - found["lower"]
@@ -164,7 +114,10 @@ def _characteristics(found: pd.DataFrame) -> dict[str, float]:
         p = float(x.mean())
         return p, float(np.sqrt(p * (1 - p) / n))
 
-    coverage, decided = share(covered), share(found["decided"])
+    coverage, decided, what = share(covered), (np.nan, np.nan), ""
+    if decide.rule:
+        decided, right = share(found["decided"]), decide.holds(found["value"].to_numpy())
+        what = POWER if right.all() else "" if right.any() else TYPE_I_ERROR
     rmse = float(np.sqrt((error**2).mean()))
     return {
         "value": float(found["value"].mean()),
@@ -172,29 +125,42 @@ def _characteristics(found: pd.DataFrame) -> dict[str, float]:
         "rmse": rmse, "mcse_rmse": sd(error**2) / (2 * rmse) if rmse else 0.0,
         "coverage": coverage[0], "mcse_coverage": coverage[1],
         "width": float(width.mean()), "mcse_width": sd(width),
-        "decided": decided[0], "mcse_decided": decided[1],
+        "decided": decided[0], "mcse_decided": decided[1], "is": what,
         "sound": float(found["sound"].mean()),
     }  # fmt: skip
 
 
 def simulate(
-    study: str | os.PathLike[str],
+    study: str | os.PathLike[str] | Model,
     n: int = 200,
     *,
+    truth: Mapping[str, Mapping[str, float]] | None = None,
+    decide: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    seed: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     workers: Workers = None,
 ) -> OperatingCharacteristics:
     """The operating characteristics of a design and its analysis under each truth of a study.
 
     In each simulation group effects and responses are drawn anew, and parameters that the truth does not name from their priors; the model
-    of these data, with the same priors, is fitted, and what the study asks for is decided.
+    of these data, with the same priors, is fitted, and each quantity of the study estimated and decided on.
 
     Parameters
     ----------
     study
-        A TOML file; see `glmm_zoo.calibration.operating` for what is in it.
+        A TOML file; see `glmm_zoo.calibration.study` for what is in it. Or a model, whose data are the design and whose priors those of the
+        analysis.
     n
         How many simulations there are of each truth in the end, those in `folder` among them.
+    truth
+        With a model: the true values of parameters, by the truth's name and the parameter's.
+    decide
+        With a model: a mapping for each quantity, of the keys of [decide] in a file, such as `{"comparison": "treat", "above": 0.0}`.
+    sampling
+        With a model: `draws`, `tune`, `thin`, `target_accept` of its fits.
+    seed
+        With a model: the same seed gives the same simulations; 1 by default.
     folder
         Where a line is added for each simulation as it ends; what is there already is not done again.
     workers
@@ -203,7 +169,7 @@ def simulate(
     Returns
     -------
     OperatingCharacteristics
-        A `table` with a row for each truth, a `sentence`, and the `simulations`.
+        A `table` with a row for each quantity under each truth, a `sentence`, and the `simulations`.
 
     Raises
     ------
@@ -212,52 +178,88 @@ def simulate(
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InputError(f"n must be a whole number of at least 1, not {n!r}")
-    path = Path(study)
-    file, model = read_study(path)
-    fixed = {truth.name: fixed_values(model, truth) for truth in file.truth}
-    design = {"study": msgspec.to_builtins(file), "data": model.spec["data"]["sha256"], "version": version("glmm-zoo")}
+    asked, model = _asked(study, truth, decide, sampling, seed)
+    fixed = {one.name: fixed_values(model, one) for one in asked.truth}
+    of_prior = prior_as_fit(model, 1, 0)
+    for one in asked.decide:  # before anything is sampled
+        value_draws(of_prior, one)
+    design = {
+        "study": msgspec.to_builtins(asked),
+        "data": model.spec["data"]["sha256"],
+        "version": version("glmm-zoo"),
+        "code": code_of_draws(),
+    }
     done = simulations(
         _simulate,
-        n * len(file.truth),
-        file,
+        n * len(asked.truth),
+        asked,
         model,
         fixed,
         None if workers is None else 1,
         folder=folder,
         design=design,
         workers=workers,
-        lost=lambda i, why: {**lost_simulation(i, why), "truth": _truth(file, i).name},
+        lost=lambda i, why: {**lost_simulation(i, why), "truth": _truth(asked, i).name},
     )
-    return OperatingCharacteristics(file, tuple(done))
+    return OperatingCharacteristics(asked, tuple(done))
 
 
-def _truth(file: StudyFile, i: int) -> Truth:
+def _asked(
+    study: Any, truth: Any, decide: Any, sampling: Mapping[str, Any] | None, seed: int | None
+) -> tuple[Study, Model]:
+    """The study that was asked for and its model."""
+    from glmm_zoo.graph.model import Model
+
+    words = {"truth": truth, "decide": decide, "sampling": sampling, "seed": seed}
+    if not isinstance(study, Model):
+        given = [name for name, value in words.items() if value is not None]
+        if given:
+            raise InputError(f"simulate: {listing(given)} of a study file are in the file; give them there, or a model")
+        return read_study(Path(study))
+    missing = [name for name in ("truth", "decide") if not isinstance(words[name], Mapping | list | tuple)]
+    if missing:
+        raise InputError(
+            f'simulate: of a model give {listing(missing)} too, such as truth={{"none": {{"beta[treat]": 0}}}} and '
+            'decide={"parameter": "beta[treat]", "above": 0}'
+        )
+    return study_of_model(study, truth, decide, sampling or {}, 1 if seed is None else seed), study
+
+
+def _truth(study: Study, i: int) -> Truth:
     """The truth of simulation i: i modulo their number, so that more simulations of each come after those that are there."""
-    return file.truth[i % len(file.truth)]
+    return study.truth[i % len(study.truth)]
 
 
 def _simulate(
-    i: int, file: StudyFile, model: Model, fixed: Mapping[str, Mapping[str, np.ndarray]], cores: int | None
+    i: int, study: Study, model: Model, fixed: Mapping[str, Mapping[str, np.ndarray]], cores: int | None
 ) -> dict[str, Any]:
     """The record of simulation i."""
-    began, truth = time.perf_counter(), _truth(file, i)
-    refused, drawing, data_set = first_data_set_that_is_taken(model, file.seed, i, fixed[truth.name])
+    began, truth = time.perf_counter(), _truth(study, i)
+    refused, drawing, data_set = first_data_set_that_is_taken(model, study.seed, i, fixed[truth.name])
     record = {"simulation": i, "truth": truth.name, "refused": refused}
     try:
-        tree = fit_draws(data_set.model, seed=drawing, cores=cores, **file.sampling.given)
+        tree = fit_draws(data_set.model, seed=drawing, cores=cores, **study.sampling)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
-    draws, decide = value_draws(tree, file.decide).ravel(), file.decide
-    lower, upper = np.quantile(draws, [(1 - _PROB) / 2, (1 + _PROB) / 2])
-    beyond = draws > decide.above if decide.above is not None else draws < decide.below
+    with computed_once():
+        found = {decide.label: _found(decide, data_set.truth, tree) for decide in study.decide}
     return {
         **record,
-        "value": float(value_draws(data_set.truth, decide).item()),
-        "mean": float(draws.mean()), "lower": float(lower), "upper": float(upper),
-        "decided": bool(beyond.mean() > decide.probability),
+        "quantities": found,
         "sound": check(tree).sound,
         "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def _found(decide: Decision, truth: xr.DataTree, tree: xr.DataTree) -> dict[str, Any]:
+    """A quantity at the truth and in a fit, and whether it is decided for an effect."""
+    draws = value_draws(tree, decide).ravel()
+    lower, upper = np.quantile(draws, [(1 - _PROB) / 2, (1 + _PROB) / 2])
+    found = {
+        "value": float(value_draws(truth, decide).item()),
+        "mean": float(draws.mean()), "lower": float(lower), "upper": float(upper),
     }  # fmt: skip
+    return found | ({"decided": bool(decide.holds(draws).mean() > decide.probability)} if decide.rule else {})
 
 
 def value_draws(tree: xr.DataTree, decide: Decision) -> np.ndarray:
@@ -282,79 +284,3 @@ def row_of_measure(found: Estimates, variable: str, measure: str) -> int:
             f"comparisons of {variable!r} have no measure {measure!r}; they have {listing(found.table['measure'].unique())}"
         )
     return int(rows[0])
-
-
-def read_study(path: Path) -> tuple[StudyFile, Model]:
-    """A study and its model.
-
-    Raises
-    ------
-    InputError
-        A file that is no study, with what is wrong.
-    """
-    file = read_toml(path, StudyFile, (Decision, Truth, Sampling), "study")
-    decide, problems = file.decide, []
-    for names in (("parameter", "comparison"), ("above", "below")):
-        said = not_exactly_one(decide, *names)
-        if said is not None:
-            problems.append(f"[decide] has {said}; give one")
-    if not 0 < decide.probability < 1:
-        problems.append(f"[decide] probability must be between 0 and 1, not {decide.probability:g}")
-    if not file.truth or len({truth.name for truth in file.truth}) < len(file.truth):
-        problems.append("a study has one [[truth]] or more, with names that differ")
-    if (file.data is None) == (file.design is None):
-        problems.append('a study has data = "FILE", or a table [design] of a stepped wedge, one of them')
-    if problems:
-        raise InputError(*(f"{path}: {problem}" for problem in problems))
-    try:
-        return file, _model(file, path.parent)
-    except InputError as err:
-        raise InputError(*(f"{path}: {problem}" for problem in err.problems)) from None
-
-
-def _model(file: StudyFile, folder: Path) -> Model:
-    found = find_card_or_builder(file.model)
-    builder = found.builder if isinstance(found, Card) else found
-    if file.design is not None:
-        try:
-            table: Any = simulate_design(**file.design)
-        except TypeError as err:
-            raise InputError(f"[design] has what simulate_design takes: {err}") from None
-    else:
-        assert file.data is not None
-        table = read_table(folder / file.data)
-    options = {"center": False, **file.options} if "center" in builder.options else file.options
-    return builder.function()(table, file.formula, priors=file.priors, **options)
-
-
-def fixed_values(model: Model, truth: Truth) -> dict[str, np.ndarray]:
-    """The random variables that a truth fixes, with all their elements.
-
-    Raises
-    ------
-    InputError
-        Parameters that the model does not have, or a variable of which some elements are named and others not.
-    """
-    tree = prior_as_fit(model, 1, 0)
-    drawn = tree["posterior"].dataset
-    random = {rv.name for rv in model.free_RVs}
-    labels = {name: element_labels(drawn[name]) for name in map(str, drawn.data_vars) if name in random}
-    names = {*reported_variables(drawn, metadata(tree)["spec"])} & {*labels}
-    known = [label for name in labels if name in names for label in labels[name]]
-    unknown = [name for name in truth.parameters if name not in known]
-    if unknown:
-        raise InputError(
-            f"truth {truth.name!r}: the model has no parameter {unknown[0]!r} of its own{did_you_mean(unknown[0], known) or ';'} it has {listing(known, 30)}"
-        )
-    values = {}
-    for name in names:
-        given = [label for label in labels[name] if label in truth.parameters]
-        if given and len(given) < len(labels[name]):
-            missing: Sequence[str] = [label for label in labels[name] if label not in given]
-            raise InputError(
-                f"truth {truth.name!r} names {listing(given, 9)} and not {listing(missing, 9)}; name all of {name}, or none"
-            )
-        if given:
-            shape = drawn[name].isel(chain=0, draw=0).shape
-            values[name] = np.array([truth.parameters[label] for label in labels[name]], float).reshape(shape)
-    return values

@@ -84,7 +84,8 @@ class Case:
     model: Any
 
     def results(self) -> Iterator[Result]:
-        """Whether the fit is sound, and each number as the fit has it."""
+        """Where the numbers are from, whether the fit is sound, and each number as the fit has it."""
+        yield Result(self.file.title, "source", "", self.file.source, "noted")
         try:
             tree = fit(self.model, seed=self.file.seed, progress=False, **self.file.sampling.given)
         except FitError as err:
