@@ -58,6 +58,8 @@ class PredictedRows:
     def at_most(self, draws: int) -> PredictedRows:
         """The same with every k-th draw, so that there are at most so many."""
         step = -(-len(self.drawn) // draws)
+        if step == 1:
+            return self
         weights = self.weights[::step]
         log_p = None if self.log_p is None else self.log_p[::step]
         return replace(self, drawn=self.drawn[::step], weights=weights / weights.sum(axis=0), log_p=log_p)
