@@ -195,6 +195,7 @@ def _model(file: StudyFile, folder: Path) -> Model:
         except TypeError as err:
             raise InputError(f"[design] has what simulate_design takes: {err}") from None
     else:
+        assert file.data is not None
         table = read_table(folder / file.data)
     options = {"center": False, **file.options} if "center" in builder.options else file.options
     return builder.function()(table, file.formula, priors=file.priors, **options)

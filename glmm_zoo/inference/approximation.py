@@ -204,8 +204,12 @@ def _sites(
     beside = {p: q for p, q in predictors.items() if likelihood.rows_of[p] == rows and p != prefix}
     score, curvature = np.zeros(len(sd)), np.zeros(len(sd))
     for etas, weight in _at_nodes(beside, 3):
-        log_f = np.stack([likelihood.rows({**etas, prefix: predictor.mean + h * sd}, phi)[rows] for h in nodes])
-        log_f = np.where(np.isfinite(log_f), log_f, -1e10) - log_f[NODES // 2]
+        log_f = np.empty((len(nodes), len(sd)))
+        for there, h in zip(log_f, nodes, strict=True):
+            there[:] = likelihood.rows({**etas, prefix: predictor.mean + h * sd}, phi)[rows]
+        middle = log_f[NODES // 2].copy()
+        log_f[~np.isfinite(log_f)] = -1e10
+        log_f -= middle
         score += weight * np.tensordot(weights * nodes, log_f, 1) / sd
         curvature -= weight * np.tensordot(weights * (nodes**2 - 1), log_f, 1) / sd**2
     curvature = np.maximum(curvature, 1e-6 / unit**2)

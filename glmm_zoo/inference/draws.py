@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +58,16 @@ class Draws:
         x = self.x if len(draws) == len(self.x_draws) else self.x[:, np.searchsorted(self.x_draws, draws)]
         return x.reshape(-1, x.shape[2])
 
+    def of_these(self, draws: np.ndarray) -> Draws:
+        """The same with x of these draws of every chain alone."""
+        if len(draws) == len(self.x_draws):
+            return self
+        return replace(self, x=self.x[:, np.searchsorted(self.x_draws, draws)], x_draws=draws)
+
+    def without_values(self) -> Draws:
+        """What they cost, and their statistics."""
+        return replace(self.of_these(self.x_draws[:0]), recorded=None, effects=None)
+
     def with_cost_of(self, earlier: Draws) -> Draws:
         """These, with the gradients and seconds of earlier ones added to their own."""
         return replace(self, gradients=self.gradients + earlier.gradients, seconds=self.seconds + earlier.seconds)
@@ -81,21 +91,30 @@ def of_one_chain(
     )
 
 
-def beside_each_other(chains: Sequence[Draws], seconds: float) -> Draws:
-    """Chains, each by itself, of which some may be shorter; all took so many seconds together."""
+def beside_each_other(chains: list[Draws], seconds: float) -> Draws:
+    """Chains, each by itself, of which some may be shorter; all took so many seconds together.
+
+    The x of each is given up as soon as it is copied, so that little is there twice.
+    """
     most = max(c.x.shape[1] for c in chains)
 
-    def padded(values: Sequence[np.ndarray]) -> np.ndarray:
-        whole = np.full((len(chains), most, *values[0].shape[2:]), np.nan if values[0].dtype.kind == "f" else 0)
-        whole = whole.astype(values[0].dtype)
+    def padded(values: Iterable[np.ndarray], like: np.ndarray) -> np.ndarray:
+        nothing = np.nan if like.dtype.kind == "f" else 0
+        whole = np.empty((len(chains), most, *like.shape[2:]), like.dtype)
         for row, of_chain in zip(whole, values, strict=True):
-            row[: of_chain.shape[1]] = of_chain[0]
+            made = of_chain.shape[1]
+            row[:made], row[made:] = of_chain[0], nothing
         return whole
 
+    def given_up() -> Iterator[np.ndarray]:
+        for k, chain in enumerate(chains):
+            chains[k] = replace(chain, x=chain.x[:, :0].copy())
+            yield chain.x
+
     return Draws(
-        x=padded([c.x for c in chains]),
+        x=padded(given_up(), chains[0].x[:, :0].copy()),
         x_draws=np.arange(most),
-        stats={name: padded([c.stats[name] for c in chains]) for name in chains[0].stats},
+        stats={name: padded([c.stats[name] for c in chains], like) for name, like in chains[0].stats.items()},
         finished=np.concatenate([c.finished for c in chains]),
         gradients=sum(c.gradients for c in chains),
         interrupted=any(c.interrupted for c in chains),

@@ -20,6 +20,7 @@ from glmm_zoo.errors import InputError, raise_all
 from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
+from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.kept import KeptChains, keeping, machine, versions
 from glmm_zoo.inference.nuts_jax import check_blackjax
 from glmm_zoo.inference.parameterization import parameterize
@@ -205,7 +206,12 @@ def _fitted(
         recording=_recording(parameterized, compiled, kept, settings),
         kept=beside,
     )
-    groups, notes = _groups(parameterized, compiled, sampled, kept, labels, whole=whole)
+    of_every, notes = _of_every_draw(parameterized, compiled, sampled.draws, kept, whole=whole)
+    some = datatree.pointwise_draws(sampled.settings.draws, sampled.settings.chains, parameterized.rows)
+    if not sampled.draws.interrupted:  # what follows reads x of no other draws
+        sampled = replace(sampled, draws=sampled.draws.of_these(some))
+    groups, of_others = _groups(parameterized, compiled, sampled, kept, labels, of_every, whole=whole)
+    notes += of_others
     tree = xr.DataTree.from_dict(groups)
     content = _metadata(parameterized, compiled, settings, sampled, notes, began)
     if beside is not None:
@@ -252,21 +258,32 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
     )
 
 
+def _of_every_draw(
+    model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables, *, whole: bool
+) -> tuple[dict[str, xr.Dataset], list[str]]:
+    """The groups for which x of every draw is read, and the notes of the model and of these."""
+    posterior, notes = datatree.posterior(model, compiled, drawn, kept)
+    groups = {"posterior": posterior}
+    if whole and not drawn.interrupted:
+        groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
+    return groups, [*model.spec["notes"], *notes]
+
+
 def _groups(
     model: Model,
     compiled: Compiled,
     sampled: Sampled,
     kept: KeptVariables,
     labels: Mapping[str, Mapping[str, Column]],
+    of_every: Mapping[str, xr.Dataset],
     *,
     whole: bool,
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
-    """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
-    drawn = sampled.draws
-    posterior, of_posterior = datatree.posterior(model, compiled, drawn, kept)
-    notes = [*model.spec["notes"], *of_posterior]
+    """The groups of the tree but the report, `of_every` draw and others, in the order of the file, and the notes of the others. Of what
+    was interrupted there is no likelihood."""
+    drawn, notes = sampled.draws, list[str]()
     groups = {
-        "posterior": posterior,
+        "posterior": of_every["posterior"],
         "sample_stats": datatree.sample_stats(drawn),
         **datatree.data_groups(model, labels),
     }
@@ -278,7 +295,7 @@ def _groups(
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
         notes += of_likelihood
     if whole and not drawn.interrupted:
-        groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
+        groups["log_prior"] = of_every["log_prior"]
         seed = sampled.settings.seed
         replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, seed)
         groups["posterior_predictive"] = replicated

@@ -162,14 +162,14 @@ class KeptChains:
             begun.update(np.ascontiguousarray(array).tobytes())
         return KeptRun(self, self._runs, begun.hexdigest())
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: memoryview) -> None:
         """Write a chain whole; a full disk is told once, and the fit goes on."""
         with interrupts.held():
             try:
                 if not self.count:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     replace_file(self.folder / KEY_FILE, json.dumps({"key": self.key, "seed": self.seed}).encode())
-                replace_file(self.folder / name, content + digest(content))
+                replace_file(self.folder / name, content, digest(content))
             except OSError as err:
                 if not self._warned:
                     warnings.warn(
@@ -218,7 +218,7 @@ class KeptRun:
         """Keep a chain."""
         file = io.BytesIO()
         np.savez(file, begun=np.array(self.begun), **_arrays(what))
-        self.kept.write(self._name(chain), file.getvalue())
+        self.kept.write(self._name(chain), file.getbuffer())
 
     def _name(self, chain: int) -> str:
         return CHAINS.replace("*", f"{self.number}-{chain}")

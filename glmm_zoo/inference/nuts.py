@@ -89,11 +89,12 @@ def sample(
     chains = there
     if len(there) < settings.chains:
         chains = make(compiled, settings, beginnings, progress, recorders, run, there)
-    of_all = [chains[k] for k in range(settings.chains)]
     spent = max((chain.draws.seconds for chain in there.values()), default=0.0)
-    made = beside_each_other([chain.draws for chain in of_all], spent + time.perf_counter() - began)
+    of_all, recorded = ([getattr(chains[k], part) for k in range(settings.chains)] for part in ("draws", "recorded"))
+    del chains, there  # whose draws are given up one by one
+    made = beside_each_other(of_all, spent + time.perf_counter() - began)
     if recorders is not None:
-        return recorders.first.of_all(made, [r for chain in of_all if (r := chain.recorded) is not None])
+        return recorders.first.of_all(made, recorded)
     if compiled.program is not None:
         coordinates = compiled.coordinates
         made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])

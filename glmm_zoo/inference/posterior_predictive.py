@@ -11,11 +11,13 @@ import xarray as xr
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.datatree import MAX_POINTWISE, dims_of_outcomes, labels_of_dims, pointwise_draws
 from glmm_zoo.inference.draws import Draws
-from glmm_zoo.inference.random_graphs import draw_all, seed_of, written_out
+from glmm_zoo.inference.random_graphs import drawer, seed_of, written_out
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
+_AT_ONCE = 500_000  # numbers drawn together
+_ROOT_OF_32_BITS = 46_340
 NEW_GROUP_DRAWS = 200  # of responses of new groups, of all chains together
 
 
@@ -63,16 +65,21 @@ def _responses(
     """Responses of these draws of each chain, with the unknowns as they were drawn and all else drawn anew."""
     chains = len(drawn.finished)
     responses, parameters = written_out(model.outcomes, unknown)
-    values = compiled.variables(model.replace_rvs_by_values(parameters))(drawn.x_of(kept))
+    values, draw = compiled.variables(model.replace_rvs_by_values(parameters)), drawer(responses, parameters, seed)
+    x, step = drawn.x_of(kept), max(1, _AT_ONCE // model.rows)
+    parts = [[_as_counts(y) for y in draw(*values(x[i : i + step]))] for i in range(0, len(x), step)]
     dims = dims_of_outcomes(model)
     variables = {
-        name: (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
-        for (name, dim), y in zip(dims.items(), draw_all(responses, parameters, values, seed), strict=True)
+        name: (("chain", "draw", dim), np.concatenate([part[k] for part in parts]).reshape(chains, len(kept), -1))
+        for k, (name, dim) in enumerate(dims.items())
     }
     coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
     return xr.Dataset(variables, coords)
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:
-    """Whole numbers as integers, which is how ArviZ's plots tell counts from measurements."""
-    return values.astype(np.int64) if np.all(values == np.round(values)) else values
+    """Whole numbers as integers, which is how ArviZ's plots tell counts from measurements; of 32 bits if these have room for their
+    squares."""
+    if not np.all(values == np.round(values)):
+        return values
+    return values.astype(np.int32 if np.abs(values).max(initial=0) <= _ROOT_OF_32_BITS else np.int64)

@@ -18,6 +18,7 @@ from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
 
 _LEAST_SD, _MOST_SD = 1e-4, 1e4  # of a group effect, in units of the link
 _LONGEST_STEP = 1.0  # of the log of an sd in a round
+_AT_ONCE = 1_000_000  # numbers of rows computed together
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,9 +225,15 @@ class PredictorApproximation:
         effects with them (levels, k, R), and that of the effects (levels, k, k)."""
         *others, f = self.data.order
         D, z, at = self.data.D, self.data.z[f], self.data.codes[f]
-        variance = np.einsum("nk,nkl,nl->n", z, own[at], z)
+        variance = np.empty(len(D))
+        for rows in np.array_split(np.arange(len(D)), max(1, across[0].size * len(D) // _AT_ONCE)):
+            z_here, D_here, codes = z[rows], D[rows], at[rows]
+            variance[rows] = np.einsum("nk,nkl,nl->n", z_here, own[codes], z_here)
+            if not others:
+                shared = np.einsum("nk,nkp->np", z_here, across[codes])
+                variance[rows] += np.sum((D_here @ C - 2 * shared) * D_here, axis=1)
         if not others:
-            return variance + np.sum((D @ C - 2 * np.einsum("nk,nkp->np", z, across[at])) * D, axis=1)
+            return variance
         x = np.hstack([D, *(self.data.z[e] for e in others)])
         places = [place[self.data.codes[e]] for e, place in self.data.places(others).items()]
         columns = np.hstack([np.broadcast_to(np.arange(D.shape[1]), D.shape), *places])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,16 @@ def draw_all(
     responses: Sequence[Any], parameters: Sequence[Any], values: Sequence[np.ndarray], seed: int
 ) -> list[np.ndarray]:
     """Draws of each response for all `values` (draws, ...) of the parameters of what `written_out` has made of them."""
+    return drawer(responses, parameters, seed)(*values)
+
+
+def drawer(responses: Sequence[Any], parameters: Sequence[Any], seed: int) -> Callable[..., list[np.ndarray]]:
+    """A function of the values (draws, ...) of the parameters that draws as `draw_all` does; called for some draws after others it draws
+    what it would have drawn for all of them at once."""
     from pymc.pytensorf import compile as compile_graph
 
     # rewriting would bring in slower operations
-    return compile_graph(*_of_all_draws(responses, parameters), random_seed=seed, mode=as_it_stands())(*values)
+    return compile_graph(*_of_all_draws(responses, parameters), random_seed=seed, mode=as_it_stands())
 
 
 def seed_of(purpose: int, seed: int | None) -> int:

@@ -30,10 +30,10 @@ class Recording:
     effects: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recorded:
     """What was recorded of a chain beside what it handed on: x of some draws (k, n), group effects of others (m, effects) in single
-    precision, the moments of its halves, and those of its batches."""
+    precision, the moments of its halves, and those of its batches. The effects are given up when chains are put together."""
 
     x: np.ndarray
     effects: np.ndarray
@@ -116,8 +116,18 @@ class Recorder:
             x_draws=self.recording.x_draws,
             recorded=[p.reshape(*p.shape[:2], *s) for p, s in zip(parts, self.shapes, strict=True)],
             moments=pooled_moments([h for r in of_chain for h in r.halves], [r.batches for r in of_chain], self.length),
-            effects=np.stack([r.effects for r in of_chain]),
+            effects=_stacked(of_chain),
         )
+
+
+def _stacked(of_chain: Sequence[Recorded]) -> np.ndarray:
+    """The group effects (chains, m, effects), each given up as soon as it is copied, so that they are not there twice."""
+    first = of_chain[0].effects
+    whole = np.empty((len(of_chain), *first.shape), first.dtype)
+    for row, recorded in zip(whole, of_chain, strict=True):
+        row[:] = recorded.effects
+        recorded.effects = recorded.effects[:0].copy()
+    return whole
 
 
 def _flat(variables: Sequence[np.ndarray]) -> np.ndarray:

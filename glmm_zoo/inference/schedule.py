@@ -77,6 +77,7 @@ def sample_with_retries(
             break
         if interrupts.received():
             return replace(sampled, cut_short=True)
+        sampled = replace(sampled, draws=sampled.draws.without_values())  # nobody reads these draws again
         again = _sample_once(model, compiled, settings, target, sample, recording)
         sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws), runs=[*sampled.runs, *again.runs])
     return sampled

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -29,19 +30,81 @@ _CHECKED = {"fletcher32": True}
 _COMPRESSED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, **_CHECKED}
 
 
-def netcdf_content(tree: xr.DataTree) -> memoryview:
-    """The content of a file that holds this tree, each array with a checksum.
+def write_netcdf(tree: xr.DataTree, to: BinaryIO) -> None:
+    """Write a file that holds this tree, each array with a checksum, into one that is open for reading and writing.
 
     Integers are compressed; draws of numbers would take time and gain a tenth.
+
+    Raises
+    ------
+    OSError
+        A full disk.
     """
-    content = io.BytesIO()
-    with h5py.File(content, "w", track_order=True) as file:
+    output = _Output(to.fileno())
+    _write(tree, output)
+    if output.error is not None:
+        raise output.error
+
+
+class _Output:
+    """A file as HDF5 writes it, which cannot end after an error: on a full disk it goes on in memory, and the error is told in the end."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor, self.at = descriptor, 0
+        self.error: OSError | None = None
+        self.memory = io.BytesIO()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = offset if whence == os.SEEK_SET else self._size() + offset
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def write(self, content: Any) -> int:
+        left, at = memoryview(content).cast("B"), self.at
+        self.at += len(left)
+        try:
+            while len(left) and self.error is None:
+                written = os.pwrite(self.descriptor, left, at)
+                left, at = left[written:], at + written
+        except OSError as err:
+            self.memory.write(os.pread(self.descriptor, self._size(), 0))
+            self.error = err
+        if len(left):
+            self.memory.seek(at)
+            self.memory.write(left)
+        return len(memoryview(content).cast("B"))
+
+    def read(self, size: int) -> bytes:
+        if self.error is None:
+            return os.pread(self.descriptor, size, self.at)
+        return bytes(self.memory.getbuffer()[self.at : self.at + size])
+
+    def readinto(self, to: Any) -> int:
+        into = memoryview(to).cast("B")
+        found = self.read(len(into))
+        into[: len(found)] = found
+        return len(found)
+
+    def truncate(self, size: int) -> None:
+        if self.error is None:
+            os.ftruncate(self.descriptor, size)
+
+    def flush(self) -> None:
+        """All is written at once."""
+
+    def _size(self) -> int:
+        return os.fstat(self.descriptor).st_size if self.error is None else self.memory.getbuffer().nbytes
+
+
+def _write(tree: xr.DataTree, output: _Output) -> None:
+    with h5py.File(output, "w", track_order=True) as file:
         file.attrs["_NCProperties"] = np.bytes_(f"version=2,h5py={h5py.__version__},hdf5={h5py.version.hdf5_version}")
         numbers = itertools.count()
         for node in tree.subtree:
             group = file if node is tree else file.create_group(node.path, track_order=True)
             _write_group(group, node.to_dataset(inherit=node is tree), numbers)
-    return content.getbuffer()
 
 
 def _write_group(group: h5py.Group, dataset: xr.Dataset, numbers: Iterator[int]) -> None:
@@ -86,7 +149,7 @@ def _write_attributes(of: h5py.Group | h5py.Dataset, attributes: Mapping[Any, An
 
 
 def read_netcdf(path: Path) -> xr.DataTree:
-    """The tree in a file that `netcdf_content` made the content of, or h5netcdf did for an older version."""
+    """The tree in a file that `write_netcdf` wrote, or h5netcdf did for an older version."""
     with h5py.File(path) as file:
         return xr.DataTree.from_dict({name: _read_group(group) for name, group in _groups("/", file)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,8 @@ from glmm_zoo.results import convergence
 STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
 IMPUTATION = "imputation"  # the coordinate of chains of several imputed tables, which stand table by table
 LEAST_DRAWS = 4  # in a chain, for any diagnosis
-_AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
+_AT_ONCE = 25  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
+_MOST_THREADS = 4  # each of which has some twenty arrays of the draws of so many quantities
 
 
 def element_labels(array: xr.DataArray) -> list[str]:
@@ -35,7 +37,8 @@ def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> 
     chain.
     """
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
-    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(min(_MOST_THREADS, processors)) as pool:  # NumPy lets go of the interpreter lock for most of it
         rows = list(pool.map(lambda part: _statistics(part, prob, imputations), parts))
     return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
 

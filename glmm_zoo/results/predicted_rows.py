@@ -7,8 +7,9 @@ effects that have followed their few rows hide what does not fit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -33,9 +34,10 @@ class PredictedRows:
         Its variable in the groups of the file, the response as the formula has it, and what it is.
     y
         The values (n,), of categories their codes, of a censored value one that the model predicts where it lies.
-    drawn, weights
-        Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
-        predict it.
+    drawn
+        Draws (draws, n) of the posterior predictive distribution.
+    weigh
+        Gives the `weights` of these.
     log_p
         The logarithm of the probability, or density, of each value under each draw (draws, n); None where the file does not have it,
         or has that of subjects.
@@ -51,17 +53,28 @@ class PredictedRows:
     kind: Kind
     y: np.ndarray
     drawn: np.ndarray
-    weights: np.ndarray
+    weigh: Callable[[], np.ndarray]
     log_p: np.ndarray | None
     rows: np.ndarray
     covariates: Mapping[str, np.ndarray]
 
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Weights (draws, n) with which the draws of a row are as the other rows predict it; not every check asks for them."""
+        return self.weigh()
+
     def at_most(self, draws: int) -> PredictedRows:
         """The same with every k-th draw, so that there are at most so many."""
         step = -(-len(self.drawn) // draws)
-        weights = self.weights[::step]
+        if step == 1:
+            return self
         log_p = None if self.log_p is None else self.log_p[::step]
-        return replace(self, drawn=self.drawn[::step], weights=weights / weights.sum(axis=0), log_p=log_p)
+
+        def weigh() -> np.ndarray:
+            weights = self.weights[::step]
+            return weights / weights.sum(axis=0)
+
+        return replace(self, drawn=self.drawn[::step], weigh=weigh, log_p=log_p)
 
 
 def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
@@ -82,14 +95,16 @@ def _all_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         if name not in tree["posterior_predictive"].dataset:
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
-        drawn, log_p, weights = _predicted(tree, name)
+        drawn, log_p = _drawn(tree, name)
+        weigh = partial(_weights_of, tree, name, drawn, log_p)
         limits = censored_values(tree, name)
-        y = y if limits is None else limits.completed(y, drawn, weights)
+        y = y if limits is None else limits.completed(y, drawn, weigh())
         rows = observed[name][dim].values
         kind = _kind(outcome, y, drawn)
         label = str(outcome["response"]).split(":")[0]
         covariates = _covariates(tree, spec, kind, dim, rows)
-        yield PredictedRows(name, label, kind, y, drawn, weights, log_p, rows, covariates)
+        of_rows = log_p is not None and dim in tree["log_likelihood"].dataset[name].dims
+        yield PredictedRows(name, label, kind, y, drawn, weigh, log_p if of_rows else None, rows, covariates)
 
 
 def _by_variable(tree: xr.DataTree, spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -110,25 +125,21 @@ def predicted_by_others(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.nd
     With these weights the draws of a row are as the other rows predict it; where the density is that of a subject, as the other
     subjects do, and where the file has none all weights are equal.
     """
-    drawn, _, weights = _predicted(tree, name)
-    return drawn, weights
+    drawn, log_p = _drawn(tree, name)
+    return drawn, _weights_of(tree, name, drawn, log_p)
 
 
-def _predicted(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Predictive draws, log-likelihood of rows, None where that of subjects is stored, and weights, all (draws, n)."""
-
-    def read() -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        drawn, log_p = _drawn(tree, name)
-        weights = _weights(drawn, log_p)
-        dims = tree["posterior_predictive"].dataset[name].dims
-        of_rows = log_p is not None and set(dims) == set(tree["log_likelihood"].dataset[name].dims)
-        return drawn, log_p if of_rows else None, weights
-
-    return once(("predicted", name), tree, read)
+def _weights_of(tree: xr.DataTree, name: str, drawn: np.ndarray, log_p: np.ndarray | None) -> np.ndarray:
+    """The weights of what `_drawn` has of an outcome."""
+    return once(("weights", name), tree, lambda: _weights(drawn, log_p))
 
 
 def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Predictive draws and log-likelihood, both (draws, n)."""
+    return once(("predicted", name), tree, lambda: _read_drawn(tree, name))
+
+
+def _read_drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     predicted = tree["posterior_predictive"].dataset[name]
     dim = next(str(d) for d in predicted.dims if d not in ("chain", "draw"))
     pointwise = _pointwise(tree, name, dim)
@@ -162,7 +173,7 @@ def predicted_for_new_groups(tree: xr.DataTree, rows: PredictedRows) -> Predicte
         return None
     dim = str(tree["observed_data"].dataset[rows.name].dims[0])
     drawn = stored[rows.name].transpose("sample", dim).values.astype(float)
-    return replace(rows, drawn=drawn, weights=_weights(drawn, None), log_p=None)
+    return replace(rows, drawn=drawn, weigh=lambda: _weights(drawn, None), log_p=None)
 
 
 def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
@@ -265,6 +276,6 @@ def rows_alike(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
     log_weights = np.log(rows.weights) @ member
     weights = _truncated(np.exp(log_weights - log_weights.max(axis=0)))
     return replace(
-        rows, kind="binomial", y=rows.y @ member, drawn=rows.drawn @ member, weights=weights, rows=rows.rows[first],
+        rows, kind="binomial", y=rows.y @ member, drawn=rows.drawn @ member, weigh=lambda: weights, rows=rows.rows[first],
         log_p=None, covariates={name: x[first] for name, x in rows.covariates.items()},
     )  # fmt: skip

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,22 +65,51 @@ def replace_file(path: Path, *parts: bytes | memoryview) -> None:
         A full disk, with how much was needed.
     """
     try:
-        _replace(Path(os.path.realpath(path)), parts)
+        _replace(Path(os.path.realpath(path)), lambda file: file.writelines(parts), lambda there: _holds(there, parts))
     except OSError as err:
         raise _not_written(path, sum(map(len, parts)), err) from None
 
 
-def _replace(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+def replace_file_by(path: Path, write: Callable[[BinaryIO], None], size: int) -> None:
+    """Write a file by `write`, which takes an open one, and its digest behind that; or leave what was there.
+
+    As `replace_file`, but the content, of about `size` bytes, is not in memory as a whole: what is read back from the disk is compared with
+    the digest of what was written.
+
+    Raises
+    ------
+    OSError
+        A full disk, with how much was needed.
+    """
+
+    def write_with_digest(file: BinaryIO) -> None:
+        nonlocal size
+        write(file)
+        file.seek(0)
+        sha = hashlib.sha256()
+        while part := file.read(_AT_ONCE):
+            sha.update(part)
+        file.write(_told(sha))
+        size = file.tell()
+
+    try:
+        _replace(Path(os.path.realpath(path)), write_with_digest, lambda there: matches_digest(Path(there)) is True)
+    except OSError as err:
+        raise _not_written(path, size, err) from None
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], None], holds: Callable[[str], bool]) -> None:
+    """Make a file by `write`, and give it its name if it `holds` what was written."""
     _sweep(path)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             _in_use(file)
-            file.writelines(parts)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-            if not _holds(temporary, parts):
+            if not holds(temporary):
                 raise OSError("what was read back differs from what was written")
             os.chmod(temporary, mode)
             os.replace(temporary, path)

@@ -1,6 +1,6 @@
 """One NetCDF file for each fit: what it says of itself, the tables it used, and how it is written and read.
 
-A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
+A DataTree is written to a hidden file beside the target, synced, read back, and only then
 renamed: a crash or a full disk leaves the old file or the new one, never half of either. A digest of the file stands behind its
 end, beside the checksums of its arrays, so a damaged file is found out when it is read. The keys of the metadata and the names of groups, variables and attributes are
 the file format: a file that was written before must be read, so they stay as they are.
@@ -25,7 +25,7 @@ from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.once import once
 from glmm_zoo.results.parts import discard_parts_of
-from glmm_zoo.results.replacement import PARTIAL, digest, matches_digest, replace_file
+from glmm_zoo.results.replacement import PARTIAL, matches_digest, replace_file_by
 from glmm_zoo.tables.level_tables import LevelTable, with_level_tables
 from glmm_zoo.tables.memory import memory_ran_out
 
@@ -320,10 +320,9 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
     """
     path = check_target(path, overwrite=overwrite)
     told = metadata(tree)
-    from glmm_zoo.results.netcdf import netcdf_content  # not needed to check a target before a fit, and slow to import
+    from glmm_zoo.results.netcdf import write_netcdf  # not needed to check a target before a fit, and slow to import
 
-    with netcdf_content(tree) as content:
-        replace_file(path, content, digest(content))
+    replace_file_by(path, lambda file: write_netcdf(tree, file), tree.nbytes)
     if is_finished(told):
         discard_parts_of(path, keys_of(told))
     return path

@@ -118,7 +118,7 @@ AFTER_DRAWS = [
     "glmm_zoo.inference.nuts:beside_each_other",
     "glmm_zoo.inference.datatree:log_likelihood",
     "glmm_zoo.inference.posterior_predictive:posterior_predictive",
-    "glmm_zoo.results.storage:replace_file",
+    "glmm_zoo.results.storage:replace_file_by",
 ]
 
 

@@ -114,7 +114,7 @@ MOMENTS = {
     "before a chain was finished": ("glmm_zoo.inference.nuts", "by_seed", 1),
     "when all chains are there": ("glmm_zoo.inference.datatree", "log_likelihood", 1),
     "while the report is made": ("glmm_zoo.inference.fit", "with_report", 1),
-    "before the fit has its name": ("glmm_zoo.results.storage", "replace_file", 1),
+    "before the fit has its name": ("glmm_zoo.results.storage", "replace_file_by", 1),
     "before the chains are removed": ("glmm_zoo.results.storage", "discard_parts_of", 1),
     "while the chains are removed": ("glmm_zoo.results.parts", "discard_parts", 2),
 }

@@ -26,7 +26,7 @@ def simulated(seed: int, shape: float = 1.0, slope: float = 0.0) -> tuple[Predic
     drawn = start + rng.exponential(size=(DRAWS, N)) / rates[:, None]
     arm = np.where(rng.random(N) < 0.5, "a", "b")
     rows = PredictedRows(
-        "t", "t", "time", stop, drawn, np.full((DRAWS, N), 1 / DRAWS), None, np.arange(N), {"x": x, "arm": arm}
+        "t", "t", "time", stop, drawn, lambda: np.full((DRAWS, N), 1 / DRAWS), None, np.arange(N), {"x": x, "arm": arm}
     )
     return rows, RowsFollowed(start, stop, stop, status)
 

@@ -41,7 +41,8 @@ def awkward() -> xr.DataTree:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("files") / "a.nc"
-    path.write_bytes(netcdf.netcdf_content(awkward()))
+    with path.open("w+b") as file:
+        netcdf.write_netcdf(awkward(), file)
     return path
 
 

@@ -13,17 +13,20 @@ from glmm_zoo.results.numbers import alone, percent, written
 from glmm_zoo.results.predicted_rows import PredictedRows
 
 STRETCHES, ROWS_IN_STRETCH = 6, 10
+_AT_ONCE = 500_000  # residuals of predicted data computed together
 
 
 def pattern_checks(rows: PredictedRows, spec: Mapping[str, Any], about: About) -> Iterator[FitCheck]:
     """Residuals against each covariate: does a stretch of it lie above or below the model?"""
     mean = rows.drawn.mean(axis=0)
     scale = np.ones(len(mean)) if rows.kind == "binary" else np.maximum(rows.drawn.std(axis=0), 1 / len(rows.drawn))
-    observed, drawn = (rows.y - mean) / scale, (rows.drawn - mean) / scale
+    observed, at_once = (rows.y - mean) / scale, max(1, _AT_ONCE // len(mean))
     tried = {column: stretch for column, x in rows.covariates.items() if (stretch := stretches_of(x)) is not None}
     for column, stretch in tried.items():
         member = _members(stretch)
-        p = far_from_expected(observed @ member, drawn @ member)
+        some = (rows.drawn[i : i + at_once] for i in range(0, len(rows.drawn), at_once))
+        drawn = np.concatenate([((part - mean) / scale) @ member for part in some])
+        p = far_from_expected(observed @ member, drawn)
         away = (observed @ member) / member.sum(axis=0)
         if p < PATTERN / len(tried):
             words = _pattern_words(rows, column, about.name(column), stretch, mean, np.argsort(-np.abs(away))[:2])
