@@ -279,7 +279,7 @@ class HazardIntegral:
         """What each point or piece adds to its integral (N,)."""
         h = self.hazard
         if self.kind == "quadrature":
-            return xp.exp(self.log_weight + h.log_hazard(self.points[0], cause, value_of, xp))
+            return xp.exp(self.log_contributions(cause, value_of, xp))
         if self.kind == "linear":
             low, high = (h.log_hazard_ratio(p, cause, value_of, xp) for p in self.points)
             middle = h.baseline.log_hazard(self.b, cause, value_of, xp) + 0.5 * (low + high) + self.log_weight
@@ -290,6 +290,18 @@ class HazardIntegral:
         power = xp.exp(shape * np.log(b)) - np.where(a > 0, 1.0, 0.0) * xp.exp(shape * np.log(positive))
         log_scale = for_cause(value_of("surv_Intercept"), cause)
         return xp.exp(log_scale + h.log_hazard_ratio(self.points[0], cause, value_of, xp)) * power
+
+    def log_contributions(self, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """Their logarithms (N,), which are linear in effects unless an expected marker is followed; there are none of the kind "linear"."""
+        h, (points, *ends) = self.hazard, self.points
+        assert not ends, "sums of exponentials"
+        if self.kind == "quadrature":
+            return self.log_weight + h.log_hazard(points, cause, value_of, xp)
+        shape = for_cause(value_of("weibull_shape"), cause)
+        a, b = self.a - h.baseline.origin, self.b - h.baseline.origin
+        log_ratio = np.log(np.where(a > 0, a, b) / b)
+        log_power = shape * np.log(b) + xp.log(-xp.expm1(xp.where(a > 0, shape * log_ratio, -np.inf)))
+        return for_cause(value_of("surv_Intercept"), cause) + h.log_hazard_ratio(points, cause, value_of, xp) + log_power
 
     def repeated(self, copies: int, factors: Collection[str], level_of_copy: LevelOfCopy) -> HazardIntegral:
         """Copies of every interval, one after the other; see `MarkerDesign.repeated`."""

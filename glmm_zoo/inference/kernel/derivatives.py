@@ -17,6 +17,7 @@ from glmm_zoo.inference.kernel.expression import (
     UnsupportedError,
     reachable,
 )
+from glmm_zoo.inference.kernel.mean_survival import slopes
 from glmm_zoo.inference.kernel.recurrences import passed_on
 
 
@@ -73,6 +74,11 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
     raise UnsupportedError(f"derivative of {node.op}")
 
 
+PASSED = {
+    **dict.fromkeys(RECURRENCES, passed_on), **dict.fromkeys(TRIANGULAR, passed_through), "mean_survival": slopes,
+}  # fmt: skip
+
+
 def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
     """Adjoints of the leaves `input` and `load` of a number."""
     order = reachable([value])
@@ -126,8 +132,8 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
         elif node.op == "pack":
             for i, v in enumerate(node.args):
                 give(v, E.element(g, i), None)
-        elif node.op in RECURRENCES or node.op in TRIANGULAR:
-            passed = passed_on if node.op in RECURRENCES else passed_through
+        elif node.op in PASSED:
+            passed = PASSED[node.op]
             for target, amount in passed(E, node, g):
                 give(target, amount, node.domain)
         else:

@@ -351,7 +351,8 @@ class Emitter:
 
     def _assembled(self) -> str:
         W = self.lanes
-        vector = f"<{W} x double>"
+        wide = sorted({W, *(lanes for _, lanes in self.used if lanes > 1)})
+        types = [("double", "f64"), *((f"<{n} x double>", f"v{n}f64") for n in wide)]
         head = [
             "define i64 @run(i64 %n, ptr noalias %x, ptr noalias %out, ptr noalias %value, ptr %table) nounwind {",
             "entry:",
@@ -376,11 +377,11 @@ class Emitter:
             ]  # fmt: skip
         tail = ["  store atomic i64 0, ptr %lock release, align 8"] if self.code.scratch else []
         declare = [
-            f"declare {t} @llvm.{f}.{s}({t})" for t, s in (("double", "f64"), (vector, f"v{W}f64")) for f in ("rint", "fabs", "sqrt", "floor")
+            f"declare {t} @llvm.{f}.{s}({t})" for t, s in types for f in ("rint", "fabs", "sqrt", "floor")
         ] + [
-            f"declare {t} @llvm.fma.{s}({t}, {t}, {t})" for t, s in (("double", "f64"), (vector, f"v{W}f64"))
+            f"declare {t} @llvm.fma.{s}({t}, {t}, {t})" for t, s in types
         ] + [
-            f"declare double @llvm.vector.reduce.fadd.v{W}f64(double, {vector})",
+            *(f"declare double @llvm.vector.reduce.fadd.{s}(double, {t})" for t, s in types[1:]),
             *(f"declare i1 @llvm.vector.reduce.{how}.v{W}i1(<{W} x i1>)" for how in ("or", "and")),
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip

@@ -36,7 +36,7 @@ class Node:
 
 RECURRENCES = {"onward", "back", "predicted"}  # see `recurrences`
 TRIANGULAR = {"below", "above", "times"}  # see `bands`
-PRODUCTS = {"product", *TRIANGULAR}  # of a matrix of data and a vector
+PRODUCTS = {"product", "mean_survival", *TRIANGULAR}  # vectors that a function makes of whole vectors
 PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
 SPARSE = 8  # of a matrix of which at most one number in so many is not zero the zeros are left out
 LARGE = 20_000  # rows; what smaller loops read is in the cache in any order
@@ -199,6 +199,18 @@ class Expressions:
         if size is None:
             raise UnsupportedError("a triangular system with one number on its right")
         return self._make(op, args, size, matrices)
+
+    def mean_survival(self, args: Sequence[Node], points: int, size: int, subjects: Any) -> Node:
+        """A vector of `size` that is made of some over so many points, see `mean_survival`."""
+        return self._make("mean_survival", tuple(self._vector(a, points) for a in args), size, subjects)
+
+    def _vector(self, v: Node, size: int) -> Node:
+        """A vector over a domain of `size`, of a number too."""
+        if v.domain is not None:
+            return v
+        if v.op == "number":
+            return self._make("data", (), size, self._kept(self.data, np.full(size, v.static[0]), np.float64))
+        return self.gather(self.pack([v]), np.zeros(size, int))
 
     def recurrence(self, op: str, args: tuple[Node, ...], size: int) -> Node:
         """A vector whose elements are made one after another, one of `RECURRENCES`."""

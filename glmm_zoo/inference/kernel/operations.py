@@ -10,6 +10,7 @@ import numpy as np
 from glmm_zoo.families.conway_maxwell import MANY_ROWS
 from glmm_zoo.inference.kernel.arrays import MANY, NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Node, UnsupportedError
+from glmm_zoo.inference.kernel.mean_survival import log_mean_survival
 from glmm_zoo.inference.kernel.scalars import SCALARS, chain
 
 if TYPE_CHECKING:
@@ -327,6 +328,15 @@ def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArr
     return ExpressionArray(items_of([t.E.recurrence(of, args, size)], (1,)), 0, size)
 
 
+def _mean_survival(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    if op.slopes:
+        raise UnsupportedError(str(op))
+    node, n = log_mean_survival(t.E, op.starts, [t.vectors(x).items[0] for x in inputs])
+    if n == 1:  # a number: what has one element is no domain
+        return ExpressionArray(items_of([t.E.element(node, 0)], (1,)))
+    return ExpressionArray(items_of([t.E.gather(node, np.arange(n))], (1,)), 0, n)
+
+
 def _band(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     if type(op).__name__ == "BandTimes":
         raise UnsupportedError(str(op))
@@ -340,7 +350,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Elemwise": _elementwise, "DimShuffle": _dimshuffle, "Sum": _sum, "Max": _maximum, "Any": _any, "All": _all, "LogSumExp": _log_sum_exp,
     "Dot": _dot, "Blockwise": _dot, "Join": _join, "MakeVector": _make_vector, "Alloc": _alloc, "Reshape": _reshape,
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
-    "Recurrence": _recurrence, "PredictedVariance": _recurrence, "BandSolved": _band, "BandTimes": _band,
+    "Recurrence": _recurrence, "PredictedVariance": _recurrence, "BandSolved": _band, "BandTimes": _band, "MeanSurvival": _mean_survival,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
     "ConwayMaxwell": _conway_maxwell, "LogRising": _rising,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from glmm_zoo.inference.kernel.bands import band_function, write_band
 from glmm_zoo.inference.kernel.expression import TRIANGULAR, Node, Nonzeros
+from glmm_zoo.inference.kernel.mean_survival import mean_survival_function, write_mean_survival
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
@@ -124,13 +125,17 @@ def product_functions(nodes: Iterable[Node], lanes: int) -> list[str]:
     for name, value in replaced.items():
         dense = dense.replace(name, value)
     bands = [band_function(op, lanes) for op in sorted({n.op for n in nodes} & TRIANGULAR)]
-    return [*(code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse), *bands]
+    survivals = {len(node.args) - 1 for node in nodes if node.op == "mean_survival"}
+    lines = [line for q in sorted(survivals) for line in mean_survival_function(q)]
+    return [*(code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse), *bands, *lines]
 
 
 def write_product(emitter: Emitter, node: Node) -> None:
     """The call of the function, which stores the vector of a product in scratch memory."""
     if node.op in TRIANGULAR:
         return write_band(emitter, node)
+    if node.op == "mean_survival":
+        return write_mean_survival(emitter, node)
     assert node.domain is not None
     (v,) = node.args
     assert v.domain is not None
