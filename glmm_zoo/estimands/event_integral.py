@@ -31,7 +31,7 @@ _STEP, _SPAN, _LEAST_WEIGHT = 0.7, 5.0, 1e-9
 _STEPS_AN_OCTAVE = 8  # of the trapezoid rule, so that draws share their points
 _PROBE = 2.0  # sds at which a hazard that is not log-linear in the effects is looked at
 _LARGEST = 700.0  # of a number whose exponential is taken
-_AT_ONCE = 1 << 20  # numbers of several draws that are computed together
+_AT_ONCE = 1 << 18  # numbers of several draws that are computed together, 2 MB
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class RowHazards:
             of_causes = [np.einsum("sjq,bj->bsq", per_effect, for_cause(alpha, cause)) for cause in causes]
             directions = np.concatenate(of_causes, axis=1) @ root  # (b, causes s, Q)
             for some, nodes, log_ratio in self._ratios(directions, len(rows)):
-                ratio = np.exp(np.minimum(log_ratio, _LARGEST))
+                ratio = np.exp(np.minimum(log_ratio, _LARGEST, out=log_ratio), out=log_ratio)
                 hazards = np.empty((len(causes), self.intervals, len(some), len(rows), len(nodes.weights)))
                 for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(causes), axis=1), strict=True):
                     f = f[some[:, None], rows]

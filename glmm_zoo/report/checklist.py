@@ -292,15 +292,15 @@ def _joint(page: _Page) -> Iterator[Item]:
         yield page.item(
             JOINT,
             "Numbers of events beside their mean in the data",
-            ("event_numbers", "predictive_check"),
+            "event_numbers",
             f"`glmm-zoo plot {page.path} event_numbers`",
         )
         return
     yield page.item(
         JOINT,
         "Survival beside Kaplan and Meier's estimate",
-        ("survival", "predictive_check"),
-        f"`glmm-zoo plot {page.path} survival`",
+        "survival_curves",
+        f"`glmm-zoo plot {page.path} survival_curves`",
     )
     yield page.item(JOINT, "Accuracy of predictions (AUC, Brier score, calibration)", ("auc", "calibration", "accuracy/"),
                     "In Python: zoo.landmark_accuracy(tree, ...)")  # fmt: skip

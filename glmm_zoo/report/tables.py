@@ -58,7 +58,7 @@ _LABELS = {
     "icc_within_period": "same period", "icc_between_period": "two periods", "cac": "of clusters", "iac": "of individuals",
     "nnt": "mean trial", "risk_difference": "mean trial", "rate_difference": "mean trial", "tau": "trials, after covariates",
 }  # fmt: skip
-_SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "risk_difference": "points", "share": "risk"}
+_SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "rank": "nnt", "risk_difference": "points", "share": "risk"}
 
 
 @dataclass(frozen=True)

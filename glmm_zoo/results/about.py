@@ -77,6 +77,11 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         """The words for a column, or the column."""
         return self.names.get(column, column)
 
+    @property
+    def person_time(self) -> str:
+        """What follow-up is counted in, "patient-years"; "" where no unit of time was said."""
+        return f"{self.individual or 'person'}-{self.time_unit}" if self.time_unit else ""
+
     def level(self, column: str, level: object) -> str:
         """The words for a level of a column, or the level."""
         return self.levels.get(column, {}).get(str(level), str(level))

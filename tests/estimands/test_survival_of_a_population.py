@@ -264,6 +264,17 @@ def test_the_rule_is_exact_in_each_direction() -> None:
 # ------------------------------------------------------------------------------------------------------------------ limits
 
 
+def test_draws_with_the_same_points_are_computed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = {name: np.concatenate([values, values], axis=1) for name, values in POSTERIOR.items()}
+    twice["Intercept"] = twice["Intercept"] + 0.1 * np.arange(2 * DRAWS)
+    asked = {"by": "drug", "scale": "survival", "times": TIMES}
+    tree = tree_of(build(*tables()), twice)
+    together = values(zoo.predictions(tree, **asked))
+    assert len(np.unique(together, axis=0)) == 2 * DRAWS
+    monkeypatch.setattr(event_integral, "_AT_ONCE", 1)
+    np.testing.assert_allclose(together, values(zoo.predictions(tree, **asked)), atol=1e-13)
+
+
 def test_without_association_the_event_is_by_itself() -> None:
     tree = tree_at(build(*tables()), {"assoc": several([0.0], [0.0], [0.0])})
     found = zoo.predictions(tree, scale="survival", times=TIMES)

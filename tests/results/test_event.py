@@ -11,6 +11,7 @@ import xarray as xr
 
 import glmm_zoo as zoo
 from glmm_zoo.results import storage
+from glmm_zoo.results.about import KEY
 from glmm_zoo.results.findings import event
 from glmm_zoo.results.findings.finding import Finding
 
@@ -107,6 +108,13 @@ def test_with_several_causes_each_has_its_own_ratios_and_hazard() -> None:
     assert [s.split(" goes")[0] for s in finding.sentences[1:]] == [
         f"One unit more of {term}, {cause}" for term in ("value", "slope") for cause in causes
     ]
+
+
+def test_follow_up_is_in_the_units_of_the_words() -> None:
+    tree = tree_of(LATE)
+    words = {"individual": "patient", "time_unit": "years"}
+    storage.write_metadata(tree, {**storage.metadata(tree), KEY: words})
+    assert found(tree).sentences[0] == "40 subjects, 17 events in 81.2 patient-years."
 
 
 @pytest.mark.parametrize(("prob", "tail", "words"), [(0.8, 0.1, "80\u00a0%"), (0.95, 0.025, "95\u00a0%")])

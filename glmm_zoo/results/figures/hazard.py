@@ -61,8 +61,7 @@ def hazard(curves: Estimates, followed: ObservedEnds, holds: str, about: About) 
     top = max(q[2].max() for q in quantiles)
     per = next((p for p in _PER if top * p >= 2), _PER[-1])
     times = table["time"].to_numpy(float)[rows[0]]
-    word, individual = event_word(about), about.individual or "person"
-    unit = f"{individual}-{about.time_unit}" if about.time_unit else "units of time"
+    word, unit = event_word(about), about.person_time or "units of time"
     title = (
         f"{about.plural(word).capitalize()} per {per if per > 1 else 'unit of time'} {unit if per > 1 else ''}".strip()
     )

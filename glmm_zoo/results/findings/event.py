@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
+from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
 from glmm_zoo.results.numbers import alone, decimals, interval, nominal, written
 from glmm_zoo.results.parameter_statistics import element_labels
@@ -41,7 +42,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     quantities |= _ratios("assoc_hazard_ratio_per_sd", assoc * posterior["assoc_sd"])
     return Finding(
         "the event and the marker",
-        tuple(_sentences(posterior, event, quantities, place, prob)),
+        tuple(_sentences(tree, quantities, place, prob)),
         {"hazard": _hazards(posterior, event, prob)},
         quantities,
         MEANINGS | {"assoc_hazard_ratio_per_sd": MEANINGS["assoc_hazard_ratio_per_sd"] + place},
@@ -56,17 +57,18 @@ def _ratios(name: str, coefficients: xr.DataArray) -> dict[str, np.ndarray]:
 
 
 def _sentences(
-    posterior: xr.Dataset, event: Mapping[str, Any], quantities: Mapping[str, np.ndarray], place: str, prob: float
-) -> Iterator[str]:
+    tree: xr.DataTree, quantities: Mapping[str, np.ndarray], place: str, prob: float
+) -> Iterator[str]:  # fmt: skip
     """How many events there were, what each association means for the hazard, and who entered late; `place` says where those per
     standard deviation are."""
+    posterior, event = tree["posterior"].dataset, metadata(tree)["spec"]["event"]
     counts = listing(
         f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
         for cause, n in zip(event["causes"], event["events"], strict=True)
     )
     without = event.get("without_event", 0) if event.get("recurrent") else 0
     counts += f" ({without} without one)" if without else ""
-    yield f"{event['subjects']} subjects, {counts} in {alone(event['person_time'])} units of person-time."
+    yield f"{event['subjects']} subjects, {counts} in {alone(event['person_time'])} {about_of(tree).person_time or 'units of person-time'}."
     tail = (1 - prob) / 2
     terms = posterior["association"].values.tolist()
     sd_of_term = dict(zip(terms, np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True))
