@@ -201,9 +201,6 @@ def settings_asked(
     """
     coding = outcome.coding
     _check_columns(model, asked)
-    both = [name for name in variables if name in asked.at]
-    if both:
-        raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
     choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
     with_effect = {
         *coding.columns,
