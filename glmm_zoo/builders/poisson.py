@@ -43,7 +43,7 @@ def poisson(
     exposure
         A column > 0: time at risk, area, number of animals.
     per
-        Rates in the summary are for this many units of exposure.
+        Rates are for this many units of exposure, in tables, figures and answers.
     weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors

@@ -201,9 +201,6 @@ def settings_asked(
     """
     coding = outcome.coding
     _check_columns(model, asked)
-    both = [name for name in variables if name in asked.at]
-    if both:
-        raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
     choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
     with_effect = {
         *coding.columns,
@@ -211,7 +208,7 @@ def settings_asked(
         *(c for factor in choice.by_level for c in coding.factors[factor]),
     }
     raise_all([_without_effect(name, coding) for name in variables if name not in with_effect])
-    exposure = _exposure(coding, asked)
+    exposure = _exposure(model, coding, asked)
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     known = () if data is None else column_names(data)
     lacking = {name: v for name, v in (replaced or {}).items() if data is not None and name not in known}
@@ -270,12 +267,14 @@ def _check_columns(model: FittedModel, asked: Asked) -> None:
     raise_all(problems)
 
 
-def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
-    """What counts are for."""
+def _exposure(model: FittedModel, coding: RowCoding, asked: Asked) -> Exposure:
+    """What counts are for. Rates are for as many units as the builder was told by its own `per`."""
     given = frozenset(asked.at) & set(coding.exposure)
     if asked.per is not None and given:
         raise InputError(f"per= and at= both say for how much exposure ({sorted(given)[0]!r}) counts are; keep one")
-    return Exposure(1.0 if asked.per is None else asked.per, given)
+    rates = asked.scale == "mean" and bool(coding.exposure) and not given
+    own = model.spec["facts"].get("per", 1.0) if rates else 1.0
+    return Exposure(own if asked.per is None else asked.per, given)
 
 
 def _extrapolations(outcome: FittedOutcome, table: Table, values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:

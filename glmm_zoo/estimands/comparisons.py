@@ -97,6 +97,9 @@ def comparisons(
         compared_all |= dict.fromkeys(contrasts)
         changes = [change for c in contrasts for change in c.changes]
         names = dict.fromkeys(c.variable for c in changes)
+        both = [name for name in names if name in asked.at]
+        if both:
+            raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
         replaced = {c.variable: c.low for c in changes if c.step is None}
         for setting in settings_asked(model, of, asked, data, list(names), replaced):
             all_settings.append(setting)

@@ -73,7 +73,8 @@ def predictions(
     times
         Of the event: increasing times.
     per
-        Counts with an exposure: units of exposure that they are for, 1 by default; `at` may set the exposure instead.
+        Counts with an exposure: units of exposure that they are for, by default 1, and of rates those of the builder's `per`; `at` may
+        set the exposure instead.
     prob
         Probability inside the equal-tailed intervals.
     draws

@@ -53,7 +53,7 @@ def slopes(
     rope
         A region of practical equivalence (low, high).
     tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
-        As in `predictions`; by=None averages all rows.
+        As in `predictions`; by=None averages all rows. `at` of a variable itself gives the slope at these values of it.
 
     Returns
     -------

@@ -57,10 +57,9 @@ def order_is_needed(keyword: str, labels: Sequence[str], first: str, last: str) 
     if certain is not None:
         return f"if they are in this order, say so: {order_option(keyword, certain)}"
     form = json.dumps([first, "...", last])
-    return (
-        f"list all of them from {first} to {last}: {keyword}={form} in Python, on the command line --option {keyword}='{form}' or, where no "
-        f'label has a comma, {keyword}="{first},...,{last}"'
-    )
+    commas = any("," in label for label in labels)
+    typed = f"; on the command line, as labels have commas, --option {keyword}='{form}'" if commas else ""
+    return f"list all of them from {first} to {last}: {keyword}={form}{typed}"
 
 
 def _without_decimals(number: str) -> str:

@@ -79,7 +79,12 @@ def _tokens(text: str, change: bool) -> Iterator[Token]:
         if match is None or (match.lastgroup == "former" and not change):
             ch = text[at]
             problem = "unclosed quote" if ch in "\"'`" else f"{ch!r} is not allowed"
-            raise _error(text, problem, at)
+            quoted = (
+                ""
+                if ch in "\"'`."
+                else "; a column whose name has such a character stands in backquotes, such as `age in %`,"
+            )
+            raise _error(text, problem + quoted, at)
         if match.lastgroup == "name" and re.search(r"(^|\.)__\w*__", match.group()):
             raise _error(text, f"{match.group()!r} is not allowed in a formula", at)
         if match.lastgroup == "quoted" and not match.group().strip("`").strip():

@@ -19,7 +19,7 @@ from glmm_zoo.report.structure_words import averaged_over, structured_terms
 from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
+from glmm_zoo.results.figures.estimated import fitted_family, response_name, units_of, with_success
 from glmm_zoo.results.figures.over_time import at_time, free_of
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
@@ -193,7 +193,7 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
         return f"expected score of {words}"
     if kind == "count":
         per = exposure_of(tree, spec)
-        one = said.unit or (f"unit of {about.name(per)}" if per else "")
+        one = said.unit or (units_of(tree, about.name(per)) if per else "")
         return f"{'rate' if per else 'mean number'} of {words}{f' per {one}' if one else ''}"
     return f"mean {words}"
 

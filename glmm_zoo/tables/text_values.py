@@ -32,13 +32,14 @@ def like_number(text: str) -> bool:
 
 def number_remedy(column: str, texts: Sequence[str]) -> str:
     """What to do about texts among numbers, which are all of those that are none; the first is the example."""
+    factor = f"write C({column if column.isidentifier() else f'`{column}`'}) for a factor"
     for is_meant, remedy in _SPELLINGS:
         if all(is_meant(text) for text in texts):
-            return remedy(texts[0])
+            return remedy(texts[0]) + (f"; if these are names of classes, {factor}" if remedy is _below_limit else "")
     if any(like_number(text) for text in texts):
         example = next(text for text in texts if like_number(text))
         return f"they are written in several ways; write all as plain numbers in the file, such as {_plain(example)} for {example!r}"
-    return f"correct the file, name what stands for a missing value with --na {texts[0]!r}, or write C({column}) for a factor"
+    return f"correct the file, name what stands for a missing value with --na {texts[0]!r}, or {factor}"
 
 
 def _matches(pattern: str) -> Callable[[str], bool]:

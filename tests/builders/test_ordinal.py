@@ -118,6 +118,7 @@ def test_codings(column, levels, expected):
 
 WRONG = {
     "text": (["b", "a", "c"], None, r"'r' has text levels without an order \('a', 'b', 'c'\); list all of them from lowest to highest(?!.*a,b,c)"),
+    "text with commas": (["b", "a, or d", "c"], None, r"levels=\[\"lowest\", .*; on the command line, as labels have commas, --option levels='\[\"lowest\", "),
     "numbered text": (["Grade 10", "Grade 2", "Grade 1"], None, r'if they are in this order, say so.*--option levels="Grade 1,Grade 2,Grade 10"'),
     "unordered category": (pd.Categorical(SCALE), None, r"text levels without an order \('mild', 'none', 'severe'\)"),
     "numbers with a slip": (["1", "2", "1,5o"], None, r"'1,5o', row 3"),

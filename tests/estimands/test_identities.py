@@ -315,6 +315,11 @@ def test_slopes_have_closed_forms() -> None:
         eta = row.eta(row.data(), without_groups(p)) / scale
         expected.append(np.mean(stats.norm.pdf(eta) * p["beta"].item() / scale))
     np.testing.assert_allclose(draws_of(zoo.slopes(tree, "x"))[:, 0], expected, rtol=1e-5)
+    there = [
+        np.mean(stats.norm.pdf(row.eta(row.data().assign(x=0.3), without_groups(p)) / s) * p["beta"].item() / s)
+        for p, s in ((p, np.sqrt(1 + p["sd_g"].item() ** 2)) for p in points(tree))
+    ]
+    np.testing.assert_allclose(draws_of(zoo.slopes(tree, "x", at={"x": [0.3, 0.5]}))[:, 0], there, rtol=1e-5)
     row, tree = ALL[POISSON], tree_of_row(POISSON)
     d, expected = asked_rows(row), []
     for p in points(tree):  # d/dx exp(eta + (a^2 + 2 r a b x + b^2 x^2 + c^2) / 2)

@@ -196,6 +196,7 @@ def test_a_right_side_alone():
         ("y ~ 'x", "unclosed quote"),
         ("y ~ 'x'", "\"'x'\" is not expected"),
         ("y ~ .", "'.' is not allowed at position 5"),
+        ("ill? ~ x", "'?' is not allowed; a column whose name has such a character stands in backquotes, such as `age in %`, at position 4"),
         ("y ~ x | g", r"write group terms in parentheses: \(x \| g\) at position 7"),
         ("y ~ x %in% a", "'%in%' is not supported; use a:x"),
         ("y ~ x^2", r"'\^' means interaction; for a square write I\(x\*\*2\)"),

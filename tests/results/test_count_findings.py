@@ -14,6 +14,7 @@ from scipy import stats
 import glmm_zoo as zoo
 from glmm_zoo.report import terminal
 from glmm_zoo.results import storage
+from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.findings import dispersion, rates, zeros
 
 
@@ -264,6 +265,19 @@ def test_summary_has_ratios_and_rates(fitted):
     at_means = 365.25 * np.exp(p["Intercept_at_means"].values)
     assert found.loc["rate[covariates at means]", "mean"] == pytest.approx(at_means.mean(), rel=1e-9)
     assert "median_rate_ratio[ward]" in found.index
+
+
+def test_answers_and_figures_have_the_units_of_rates_that_the_builder_was_told(fitted):
+    asked, daily = zoo.predictions(fitted, by=True), zoo.predictions(fitted, by=True, per=1)
+    assert "per 365.25 units of days" in asked.sentence
+    np.testing.assert_allclose(asked.draws["value"], 365.25 * daily.draws["value"], rtol=1e-12)
+    zeros = (zoo.predictions(fitted, by=True, scale="zero", **per).draws["value"] for per in ({}, {"per": 1}))
+    np.testing.assert_array_equal(*zeros)
+    title = f"rate of falls per {365.25:g} units of days"
+    assert title in zoo.paragraphs(fitted)["results"]
+    assert title.capitalize() in set(zoo.table(fitted).data["heading"])
+    data, seen = storage.stored_table(fitted), raw_data(fitted)
+    np.testing.assert_allclose(seen.values / seen.sizes, 365.25 * data["falls"] / data["days"])
 
 
 def test_overdispersion_reaches_file_and_reports(fitted, tmp_path: Path):

@@ -83,7 +83,7 @@ def test_rows_in_messages_are_those_of_the_file(tmp_path):
         (["1 234"], r"separator of thousands; write 1234"),
         (["1'234"], r"separator of thousands; write 1234"),
         (["1.234,5"], r"points between thousands and a decimal comma; write 1234.5"),
-        (["<0.5", "< 1"], r"'<0.5' is a value below a limit of detection and not a missing one.*the limit 0.5 or half"),
+        (["<0.5", "< 1"], r"'<0.5' is a value below a limit of detection and not a missing one.*the limit 0.5 or half.*write C\(g\) for a factor"),
         ([">100"], r"'>100' is a value above a limit of detection.*the limit 100,"),
         (["7%"], r"'7%' is a number with a sign of its unit; write 7 in the file"),
         (["$3"], r"sign of its unit; write 3 "),

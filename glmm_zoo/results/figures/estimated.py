@@ -160,7 +160,7 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if kind == "count":
         per = exposure_column(tree)
-        rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
+        rate = f"rate of {words} per {said.unit or units_of(tree, per)}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
     return Amount(f"mean {words}", "number", "number", said.unit, from_zero="log" in family.links)
 
@@ -201,6 +201,17 @@ def with_success(name: str, response: str) -> str:
     """ "status = good" where the response says which label is the success."""
     success = re.search(r"success is ('.*?'), failure", response)
     return f"{name} = {success[1][1:-1]}" if success and success[1] != "'1'" else name
+
+
+def units_of(tree: xr.DataTree, exposure: str) -> str:
+    """What rates are per by themselves: "unit of days", "1000 units of days"."""
+    per = units_of_rates(tree)
+    return f"unit of {exposure}" if per == 1 else f"{per:g} units of {exposure}"
+
+
+def units_of_rates(tree: xr.DataTree) -> float:
+    """How many units of exposure rates are for, as the builder was told by `per`."""
+    return float(metadata(tree)["spec"]["facts"].get("per", 1.0))
 
 
 def exposure_column(tree: xr.DataTree) -> str:

@@ -14,7 +14,7 @@ from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.censored_values import censored_values
-from glmm_zoo.results.figures.estimated import exposure_column, fitted_family, prefix_of
+from glmm_zoo.results.figures.estimated import exposure_column, fitted_family, prefix_of, units_of_rates
 from glmm_zoo.results.figures.group_names import grouping_factors, rows_of_factor
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
@@ -135,7 +135,7 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     elif trials is not None:
         sizes = evaluate_expression(trials, take_columns(rows, trials.columns))
     elif exposure := exposure_column(tree):
-        sizes = rows[exposure].to_numpy(float)
+        sizes = rows[exposure].to_numpy(float) / units_of_rates(tree)
     shares = kind == "binary"
     groups = [tuple(rows_of_factor(tree, factor).columns) for factor in grouping_factors(tree)]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
