@@ -130,16 +130,22 @@ def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> st
     return _PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
 
 
+def factors_of(coefficient: str) -> list[str]:
+    """["dose[B: high]", "time"] of "dose[B: high]:time": a colon within brackets is one of a level."""
+    return re.split(r":(?![^\[\]]*\])", coefficient)
+
+
 def coefficient_words(about: About, coefficient: str) -> str:
     """ "quarter 4" of "period[4]", "quarter 4 × time" of "period[4]:time", "dose (mean step)" of "mo(dose)"."""
     parts = []
-    for part in coefficient.split(":"):
+    for part in factors_of(coefficient):
         level = re.fullmatch(r"([^\[\]]+)\[(.+)\]", part)
         if monotonic := re.fullmatch(r"mo\((.*)\)", part):
             parts.append(f"{about.name(monotonic[1])} (mean step)")
             continue
         expression = re.sub(r"^(?:I|mi)\((.*)\)$", r"\1", part)
-        words = re.sub(r"[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
+        named = re.sub(r"[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
+        words = about.names.get(expression, named)
         parts.append(words if level is None else value_words(about, level[1], level[2]))
     return " × ".join(parts)
 
