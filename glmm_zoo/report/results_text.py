@@ -22,7 +22,7 @@ from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.figures.estimated import fitted_family
-from glmm_zoo.results.figures.value_words import comparison_words
+from glmm_zoo.results.figures.value_words import column_and_level, comparison_words, multiplied
 from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
@@ -209,7 +209,8 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
     found = [m for m in found if m[1] != "median"]  # between levels of groups, which the paragraph has elsewhere
-    in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
+    factors = {m[3]: [column_and_level(factor)[0] for factor in multiplied(m[3])] for m in found}
+    in_product = any(answer.variable in of and len(of) > 1 for of in factors.values())
     for match in found:
         prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
         value = _written(table.loc[match[0]], "ratio")
@@ -225,7 +226,7 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
-        elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
+        elif factors[label] == [answer.variable] and not in_product and "per_sd" not in prefix:
             part = f" of {zero}" if (zero := _zeros(parts).get(prefix.split("_")[-1])) else ""
             part += f" of {category}" if (category := _of_predictor(parts, prefix)) else ""
             part += (

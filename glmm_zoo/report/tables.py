@@ -20,7 +20,7 @@ from glmm_zoo.report.serial_words import process_label
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
-from glmm_zoo.results.figures.estimated import amount_of
+from glmm_zoo.results.figures.estimated import amount_of, when
 from glmm_zoo.results.figures.group_effect_words import effect_words
 from glmm_zoo.results.figures.value_words import comparison_words, row_words, value_words
 from glmm_zoo.results.findings import findings
@@ -182,7 +182,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
             if answer.numeric:
                 rows = _some_values(estimates.table, rows, str(answer.variable))
             amount, scale = amount_of(tree, about, measure, outcome), estimates.scales[rows[0]]
-            yield _group(about, estimates, rows, _with_unit(amount.title, scale))
+            yield _group(about, estimates, rows, _with_unit(amount.title + when(tree, about, estimates), scale))
 
 
 def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
@@ -206,7 +206,8 @@ def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
         words = words.replace(",", f" of {name},") if name and "," in words else words
         unit = f", {amount.unit}" if amount.unit and measure == "difference" else ""
         of = f" of {name}" if name and f" {name}" not in words else ""
-        yield _group(about, answer.comparisons, told, _with_unit(words + of + unit, answer.comparisons.scales[told[0]]))
+        title = words + of + when(tree, about, answer.comparisons, measure) + unit
+        yield _group(about, answer.comparisons, told, _with_unit(title, answer.comparisons.scales[told[0]]))
 
 
 def _parts(estimates: Estimates) -> Iterator[tuple[str, str | None, list[int]]]:
@@ -305,7 +306,8 @@ def _at_equal_effects(
     base: str, spec: Mapping[str, Any], about: About, meanings: Mapping[str, str], bases: Sequence[str]
 ) -> tuple[bool, str] | None:
     """The heading of a ratio, of a coefficient that is a difference, and of what a finding has derived."""
-    prefix = next((p for p in outcome_specs(spec) if p and base.startswith(f"{p}_")), "")
+    causes = [p for p, link in spec["links"].items() if link == "log_hazard"]
+    prefix = next((p for p in (*outcome_specs(spec), *causes) if p and base.startswith(f"{p}_")), "")
     lead = f"{prefix}_" if prefix else ""
     of = f" of {about.outcome_of(prefix).outcome or prefix}" if prefix else ""
     own = base.removeprefix(lead)

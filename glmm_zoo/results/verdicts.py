@@ -116,7 +116,8 @@ def _fit(checks: Sequence[FitCheck]) -> Judgement:
         return Judgement("sound", "Fit to the data: not checked.", (words,), ("not_checked",))
     doubts = [check for check in checks if check.state != "sound"]
     others = [check for check in checks if check.state == "sound"]
-    words = tuple(sentence for check in (*doubts, *others) for sentence in check.sentences)
+    several = len({check.outcome for check in checks}) > 1
+    words = tuple(told for check in (*doubts, *others) for told in _told(check, several))
     if not doubts:
         return Judgement("sound", "Fit to the data: no sign of trouble.", words)
     entries = tuple(check.name for check in doubts)
@@ -125,6 +126,12 @@ def _fit(checks: Sequence[FitCheck]) -> Judgement:
         return Judgement("unsound", f"Fit to the data: clear signs of {named}.", words, entries)
     clear = any(check.p < SIGN for check in doubts)
     return Judgement("caution", f"Fit to the data: {'signs' if clear else 'a hint'} of {named}.", words, entries)
+
+
+def _told(check: FitCheck, several: bool) -> tuple[str, ...]:
+    """The sentences of a check, of one of several outcomes with its name before the first: "SBP: along week, ..."."""
+    first, *others = check.sentences
+    return (f"{check.outcome}: {first[0].lower()}{first[1:]}" if several and check.outcome else first, *others)
 
 
 # -------------------------------------------------------------------------------------------------------------- design

@@ -187,6 +187,24 @@ def test_a_table_without_covariates_has_what_there_is(tree: xr.DataTree, tmp_pat
         zoo.write_table(zoo.table(plain), tmp_path / "t.xlsx")
 
 
+def test_competing_causes_have_hazard_ratios_and_incidences_a_time() -> None:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(
+        {"t": rng.exponential(2, 60), "arm": np.tile(["a", "b"], 30), "how": np.tile(["died", "moved", "0"], 20)}
+    )
+    model = zoo.survival(data, "Surv(t, how) ~ arm", baseline="exponential", censored="0")
+    fit = zoo.fit(model, draws=200, tune=300, chains=2, seed=2, progress=False)
+    headings = [row.label for row in zoo.table(fit).text.rows if row.heading]
+    time = re.fullmatch(r"Cumulative incidence at time ([\d.]+), %", headings[0])
+    assert (
+        time is not None and f"Difference of the cumulative incidence at time {time[1]}, percentage points" in headings
+    )
+    rows = rows_of(zoo.table(fit))
+    for cause in ("died", "moved"):
+        ratio = np.median(np.exp(fit["posterior"].dataset[f"{cause}_beta"].values))
+        assert read(rows[f"Hazard ratio of {cause}, at equal group effects", "b"][0]) == pytest.approx(ratio, rel=0.05)
+
+
 def test_the_page_has_the_probability_of_the_good_direction(tree: xr.DataTree) -> None:
     found = tables.estimate_tables(tree, answering(tree))
     assert list(found) == ["means", "comparisons", "conditional", "parameters"]

@@ -17,12 +17,12 @@ from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.diagnostics import Problem, Verdict
 from glmm_zoo.results.fit_checks import fit_checks
 from glmm_zoo.results.fit_checks.binary import calibration
-from glmm_zoo.results.fit_checks.fit_check import usual_number
+from glmm_zoo.results.fit_checks.fit_check import FitCheck, usual_number
 from glmm_zoo.results.fit_checks.spread import judged_spread
 from glmm_zoo.results.predicted_rows import predicted_rows, rows_alike
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.studies import studies_apart
-from glmm_zoo.results.verdicts import verdicts
+from glmm_zoo.results.verdicts import _fit, verdicts
 from tests.predicted_trees import common_rate, group_of, predicted_tree, shares_of_groups, straight_line
 
 SOUND = Verdict(
@@ -331,6 +331,12 @@ def test_sampling_in_words():
     assert "no divergences" not in str(remarked) and str(few) in remarked.sentences
     retried = Problem("retried", "1 run abandoned", "Only the last run counts.", "Give target_accept.")
     assert verdicts(tree, Verdict(True, (), SOUND.table, (retried,))).sampling.state == "sound"
+
+
+def test_checks_of_several_outcomes_name_them():
+    checks = [FitCheck("pattern", name, "sound", ("Along week, no pattern.", "More.")) for name in ("SBP", "log UPCR")]
+    assert _fit(checks).sentences[::2] == ("SBP: along week, no pattern.", "log UPCR: along week, no pattern.")
+    assert _fit(checks[:1]).sentences == ("Along week, no pattern.", "More.")
 
 
 def changed(tree: xr.DataTree, **spec) -> xr.DataTree:

@@ -16,6 +16,7 @@ from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.over_time import at_time
 from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
@@ -163,6 +164,12 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         rate = f"rate of {words} per {said.unit or units_of(tree, per)}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
     return Amount(f"mean {words}", "number", "number", said.unit, from_zero="log" in family.links)
+
+
+def when(tree: xr.DataTree, about: About, estimates: Estimates, measure: str = "mean") -> str:
+    """ " at 5 years" of what is told of the time to an event, " up to 5 years" of a mean time; else ""."""
+    times = set(estimates.table["time"]) if fitted_family(tree).responses == "time" and "time" in estimates.of else ()
+    return f" {'up to' if measure == 'rmst' else 'at'} {at_time(about, *times)}" if len(times) == 1 else ""
 
 
 def response_words(said: str, response: str) -> str:

@@ -83,7 +83,8 @@ def row_words(of: pd.DataFrame, about: About, *, short: bool = False) -> list[st
     apart = [c for c in of if c not in NOT_OF and of[c].nunique(dropna=False) > 1]
     compared = "contrast" in of and ({"contrast", "variable"} & set(apart) or not apart)
     several = "variable" in apart
-    others = [c for c in apart if c not in ("variable", "contrast")]
+    said = ("variable", "contrast", *(("exposure_time",) if compared else ()))  # a contrast says for which time it is
+    others = [c for c in apart if c not in said]
     texts = []
     for _, row in of.iterrows():
         words = []

@@ -144,6 +144,7 @@ def test_coefficients_are_told_in_words():
     about = About(names={"arm": "drug", "x.1": "age"}, levels={"arm": {"1": "new"}})
     assert coefficient_words(about, "arm[1]:I(x.1/10)") == "new × age/10"
     assert coefficient_words(about, "arm[2]") == "drug 2"
+    assert coefficient_words(About(names={"visit no": "visit"}), "dose[B: high]:visit no") == "B: high × visit"
 
 
 def test_colons_of_levels_and_brackets_of_column_names_are_not_taken_apart():
