@@ -758,3 +758,5 @@ def test_hiv_testing_is_near_maximum_likelihood() -> None:
     for k, name in enumerate(["Intercept", "beta[time[2]]", "beta[time[3]]", "beta[time[4]]", "effect"]):
         assert abs(summary.loc[name, "mean"] - ml.x[k]) < 0.3 * se[k], (name, summary.loc[name, "mean"], ml.x[k])
     assert abs(summary.loc["sd_ID[Intercept]", "mean"] / np.exp(ml.x[5]) - 1) < 0.05
+    for name, published in (("effect", 0.7507), ("sd_ID[Intercept]", 1.185)):  # known; if gone, it fails too
+        assert abs(summary.loc[name, "mean"] - published) > 0.03, name

@@ -35,6 +35,9 @@ FAULTS = (
     "the zero part's sign",
     "thinning that keeps the best",
     "a sampler that ignores one gradient component",
+    "rows counted twice",
+    "effects of the neighbouring group",
+    "the sign of a correlation",
 )
 
 
@@ -68,8 +71,8 @@ def rho_of(p: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _given(variance_is_sd: bool, arms_swapped: bool, sd: float) -> tuple[np.ndarray, ...]:
-    """By cell of t and rho: gain (cells, k, n) and root (cells, k, k) of the effects given y, whitening (cells, n, n) of y."""
+def _given(variance_is_sd: bool, arms_swapped: bool, sd: float, times: int) -> tuple[np.ndarray, ...]:
+    """By cell of t and rho, of rows that are counted so many times: gain (cells, k, n) and root (cells, k, k) of the effects given y, whitening (cells, n, n) of y."""
     d, n = design(), GROUPS * ROWS
     X = d.X.copy()
     if arms_swapped:
@@ -82,7 +85,7 @@ def _given(variance_is_sd: bool, arms_swapped: bool, sd: float) -> tuple[np.ndar
         k = len(COEFFICIENTS)
         prior[:k, :k] = sd**2 * np.eye(k)
         prior[k:, k:] = np.kron(np.eye(GROUPS), s * np.array([[1, r], [r, 1]]))
-        V = W @ prior @ W.T + SCALE**2 * np.eye(n)
+        V = W @ prior @ W.T + SCALE**2 / times * np.eye(n)
         whiten = np.linalg.inv(np.linalg.cholesky(V))
         gain = prior @ W.T @ whiten.T @ whiten
         gains.append(gain)
@@ -107,7 +110,10 @@ def ranks_of_one(rng: np.random.Generator, fault: str = "") -> dict[str, float]:
     w = rng.uniform(size=n) < expit(truth["g"] * d.z)
 
     of_t, of_rho, gains, roots, whitening = _given(
-        fault == FAULTS[0], fault == FAULTS[4], (0.8 if fault == FAULTS[6] else 1.0) * SCALE
+        fault == FAULTS[0],
+        fault == FAULTS[4],
+        (0.8 if fault == FAULTS[6] else 1.0) * SCALE,
+        2 if fault == FAULTS[10] else 1,
     )
     residual = y - d.offset * (2 if fault == FAULTS[3] else 1)
     white = whitening @ residual
@@ -125,9 +131,12 @@ def ranks_of_one(rng: np.random.Generator, fault: str = "") -> dict[str, float]:
     draws = {name: effects[:, i] for i, name in enumerate(COEFFICIENTS)}
     draws["t"] = t_of((cell // _CELLS_RHO + rng.uniform(size=many)) / _CELLS_T)
     draws["rho"] = rho_of((cell % _CELLS_RHO + rng.uniform(size=many)) / _CELLS_RHO)
+    if fault == FAULTS[12]:
+        draws["rho"] = -draws["rho"]
     shrunk = 0.9 if fault == FAULTS[5] else 1.0
+    away = 2 if fault == FAULTS[11] else 0  # an intercept and a slope of each group
     for k in range(len(u)):
-        draws[f"u_g[{k}]"] = shrunk * effects[:, len(COEFFICIENTS) + k]
+        draws[f"u_g[{k}]"] = shrunk * effects[:, len(COEFFICIENTS) + (k + away) % len(u)]
     g = _middles(_CELLS_G, stats.norm.ppf)
     sign = -1 if fault == FAULTS[7] else 1
     log_g = np.where(w, log_expit(sign * g[:, None] * d.z), log_expit(-sign * g[:, None] * d.z)).sum(axis=1)
