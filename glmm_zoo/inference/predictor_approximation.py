@@ -227,11 +227,10 @@ class PredictorApproximation:
         D, z, at = self.data.D, self.data.z[f], self.data.codes[f]
         variance = np.empty(len(D))
         for rows in np.array_split(np.arange(len(D)), max(1, across[0].size * len(D) // _AT_ONCE)):
-            z_here, D_here, codes = z[rows], D[rows], at[rows]
-            variance[rows] = np.einsum("nk,nkl,nl->n", z_here, own[codes], z_here)
+            variance[rows] = np.einsum("nk,nkl,nl->n", z[rows], own[at[rows]], z[rows])
             if not others:
-                shared = np.einsum("nk,nkp->np", z_here, across[codes])
-                variance[rows] += np.sum((D_here @ C - 2 * shared) * D_here, axis=1)
+                shared = np.einsum("nk,nkp->np", z[rows], across[at[rows]])
+                variance[rows] += np.sum((D[rows] @ C - 2 * shared) * D[rows], axis=1)
         if not others:
             return variance
         x = np.hstack([D, *(self.data.z[e] for e in others)])
