@@ -152,7 +152,9 @@ def fit(
     )
     _check(model, settings)
     if workers is not None and settings.backend == "jax":
-        raise InputError('backend="jax" moves all chains at once; give workers with the kernel, or spread them over JAX\'s devices')
+        raise InputError(
+            'backend="jax" moves all chains at once; give workers with the kernel, or spread them over JAX\'s devices'
+        )
     said, labels = words_of(model, about)
     target = None if resume is None else checked_target(resume)
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
