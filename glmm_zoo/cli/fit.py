@@ -85,6 +85,7 @@ def fit(
     prob: float = 0.95,
     reading: Reading | None = None,
     imputed: Annotated[Repeated, Parameter(name="--data")] = None,
+    workers: str | None = None,
 ) -> int:
     """Fit a model, check it, save it and print the summary.
 
@@ -114,12 +115,17 @@ def fit(
     imputed
         A further imputed table, repeated: DATA and these have the same rows and differ in imputed covariates. Each is fitted and checked by
         itself, and the draws of all are saved in one file.
+    workers
+        Who makes the chains: how many processes of this machine, or the address of a scheduler of dask.distributed. The draws are the
+        same, and a chain whose worker dies is made by another.
 
     Examples
     --------
     glmm-zoo fit multicenter --seed 1
     glmm-zoo fit logistic models/multicenter/data.csv --formula "incidence | trials(size) ~ C(period) + (1 | herd)" --out fits/mine.nc
     """
+    from glmm_zoo.refits.spread import workers_as_typed
+
     interrupts.nothing_to_lose("nothing was saved")
     request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
@@ -143,6 +149,7 @@ def fit(
             overwrite=overwrite,
             resume=resume,
             about=request.about,
+            workers=workers_as_typed(workers),
         )
 
 

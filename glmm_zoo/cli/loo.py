@@ -19,6 +19,7 @@ def loo(
     *others: str,
     level: str | None = None,
     refit: Flag = False,
+    workers: str | None = None,
     format: TableFormat = "table",
 ) -> int:
     """Leave one row, or one level of a factor, out: how well new ones are predicted. Several fits are compared.
@@ -33,6 +34,8 @@ def loo(
         The grouping factor whose levels are left out, such as herd; without it each row is.
     refit
         Fit again without each level whose Pareto k is above 0.7; of one file only.
+    workers
+        How many processes of this machine fit again at a time, or the address of a scheduler of dask.distributed.
     format
         table for people; csv or json, in full precision, for programs.
 
@@ -57,10 +60,11 @@ def loo(
             print_rich(*table_for_people(table.rename_axis("fit").reset_index(), table.attrs["sentence"]))
         return ExitCode.DONE
     from glmm_zoo.refits.leave_one_out import loo as leave_one_out
+    from glmm_zoo.refits.spread import workers_as_typed
 
     tree = storage.load(file)
     with computing():
-        found = leave_one_out(tree, level=level, refit=refit)
+        found = leave_one_out(tree, level=level, refit=refit, workers=workers_as_typed(workers))
     if format != "table":
         print_for_programs(found.table, format, labels=False)
         return ExitCode.DONE

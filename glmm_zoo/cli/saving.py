@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from glmm_zoo.graph.model import Model
+    from glmm_zoo.inference.workers import Workers
     from glmm_zoo.results.about import About
 
 
@@ -32,11 +33,12 @@ def fit_and_save(
     overwrite: bool,
     resume: bool,
     about: About | None,
+    workers: Workers = None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. `about` is what the user says of it in words. Several models are those of imputed tables.
+    finished and saved. `about` is what the user says of it in words, `workers` make the chains. Several models are those of imputed tables.
 
     Raises
     ------
@@ -61,9 +63,9 @@ def fit_and_save(
         if isinstance(model, list):
             from glmm_zoo.refits.imputed import fit_each
 
-            tree = fit_each(model, asdict(settings), about=about, resume=target)
+            tree = fit_each(model, asdict(settings), about=about, resume=target, workers=workers)
         else:
-            tree = fit_model(model, about=about, resume=target, **asdict(settings))
+            tree = fit_model(model, about=about, resume=target, workers=workers, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
     try:

@@ -14,6 +14,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.moments import MOMENT_NAMES
+from glmm_zoo.inference.recording import Recording
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
 
@@ -56,6 +57,21 @@ def kept_variables(model: Model, settings: Settings) -> KeptVariables:
     effects = sum(sizes[name] for name in own)
     step = -(-made * effects // MOST_EFFECTS)
     return KeptVariables(draws, moments, (), np.arange(step - 1, settings.draws, step), effects)
+
+
+def recording_of(model: Model, compiled: Compiled, kept: KeptVariables, settings: Settings) -> Recording | None:
+    """What is recorded of each draw as it is made, where not all draws are kept; else None."""
+    if not kept.moments:
+        return None
+    every, moments = (model.replace_rvs_by_values(list(v)) for v in (kept.draws, kept.moments))
+    prior = log_prior_terms(model).values()
+    return Recording(
+        compiled.variables([*every, *prior]),
+        compiled.variables(moments),
+        pointwise_draws(settings.draws, settings.chains, model.rows),
+        kept.thinned,
+        kept.effects,
+    )
 
 
 def posterior(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables) -> tuple[xr.Dataset, list[str]]:

@@ -18,6 +18,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, raise_all
 from glmm_zoo.inference import datatree, posterior_predictive, schedule
+from glmm_zoo.inference.chains_elsewhere import ChainsElsewhere
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.draws import Draws
@@ -25,10 +26,10 @@ from glmm_zoo.inference.kept import KeptChains, keeping, machine, versions
 from glmm_zoo.inference.nuts_jax import check_blackjax
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.inference.prior_draws import prior
-from glmm_zoo.inference.recording import Recording
 from glmm_zoo.inference.said import Words, words_of
 from glmm_zoo.inference.schedule import Sampled
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.inference.workers import Workers
 from glmm_zoo.results import storage
 from glmm_zoo.results.about import KEY, About, stored_about
 from glmm_zoo.results.parts import parts_folder
@@ -67,6 +68,7 @@ def fit(
     progress: bool | None = None,
     about: Words | None = None,
     resume: str | os.PathLike[str] | None = None,
+    workers: Workers = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.
 
@@ -111,6 +113,11 @@ def fit(
         The file that the fit is to be saved to, such as "fits/a.nc". Chains that take more than a second are then kept in the folder
         fits/a.parts as they end, until `save` writes that file. After an interruption, even of the machine, the same call goes on
         with those that are there, and returns what it would have returned without one, to the bit.
+    workers
+        Who makes the chains: None for threads of this process; a number of processes; or "tcp://host:8786", the scheduler of a
+        dask.distributed, whose workers have this package. The draws are the same to the bit on processors of one kind; a chain whose
+        worker dies is made by another, and with `resume` those that have come back are kept. Of a script, processes need
+        `if __name__ == "__main__":`.
 
     Returns
     -------
@@ -144,12 +151,16 @@ def fit(
         backend=backend,
     )
     _check(model, settings)
+    if workers is not None and settings.backend == "jax":
+        raise InputError(
+            'backend="jax" moves all chains at once; give workers with the kernel, or spread them over JAX\'s devices'
+        )
     said, labels = words_of(model, about)
     target = None if resume is None else checked_target(resume)
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     with keeping(target, model, settings) as beside:
         tree, interrupted = _fitted(
-            model, settings, beside, said, labels, progress=visible if progress is None else progress
+            model, settings, beside, said, labels, progress=visible if progress is None else progress, workers=workers
         )
         if interrupted:
             raise Interrupted(tree, beside)
@@ -185,6 +196,7 @@ def _fitted(
     *,
     progress: bool,
     whole: bool = True,
+    workers: Workers = None,
 ) -> tuple[xr.DataTree, bool]:
     """The tree without its report, `whole` or as `fit_draws` has it, and whether sampling was interrupted."""
     began = time.perf_counter()
@@ -203,8 +215,9 @@ def _fitted(
         compiled,
         settings,
         progress=progress,
-        recording=_recording(parameterized, compiled, kept, settings),
+        recording=datatree.recording_of(parameterized, compiled, kept, settings),
         kept=beside,
+        elsewhere=None if workers is None else ChainsElsewhere(workers, parameterized, start, settings).run,
     )
     of_every, notes = _of_every_draw(parameterized, compiled, sampled.draws, kept, whole=whole)
     some = datatree.pointwise_draws(sampled.settings.draws, sampled.settings.chains, parameterized.rows)
@@ -241,21 +254,6 @@ def _check(model: Any, settings: Settings) -> None:
     raise_all(settings.problems())
     if settings.backend == "jax":
         check_blackjax()
-
-
-def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: Settings) -> Recording | None:
-    """What is recorded of each draw as it is made, where not all draws are kept; else None."""
-    if not kept.moments:
-        return None
-    every, moments = (model.replace_rvs_by_values(list(v)) for v in (kept.draws, kept.moments))
-    prior = datatree.log_prior_terms(model).values()
-    return Recording(
-        compiled.variables([*every, *prior]),
-        compiled.variables(moments),
-        datatree.pointwise_draws(settings.draws, settings.chains, model.rows),
-        kept.thinned,
-        kept.effects,
-    )
 
 
 def _of_every_draw(

@@ -63,11 +63,12 @@ def sample(
     progress: bool,
     recording: Recording | None = None,
     kept: KeptChains | None = None,
+    elsewhere: Callable[..., dict[int, Chain]] | None = None,
 ) -> Draws:
     """Run NUTS and keep every `thin`-th of draws x thin draws, or what the recording says of it.
 
     Chain k begins at x = beginnings[k] (chains, n). It has its own stream of random numbers, so the number of cores changes
-    nothing but the time, and neither does it which chains there are already among those `kept`.
+    nothing but the time, and neither does it which chains there are already among those `kept`, or whether they are made `elsewhere`.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
 
@@ -83,9 +84,8 @@ def sample(
     began = time.perf_counter()
     run = None if kept is None else kept.next_run(compiled.coordinates, settings, beginnings)
     there = {} if run is None else run.chains(settings.chains)
-    make = run_by_jax if settings.backend == "jax" else _run
-    told = settings.tune if make is _run and compiled.blocks is None else 0  # only nutpie hands on its warm-up
-    recorders = None if recording is None else Recorders(recording, compiled, replace(settings, tune=told))
+    make = elsewhere or (run_by_jax if settings.backend == "jax" else _run)
+    recorders = _recorders(recording, compiled, settings)
     chains = there
     if len(there) < settings.chains:
         chains = make(compiled, settings, beginnings, progress, recorders, run, there)
@@ -101,6 +101,20 @@ def sample(
     return made
 
 
+def one_chain(
+    compiled: Compiled, settings: Settings, beginnings: np.ndarray, recording: Recording | None, chain: int
+) -> Chain:
+    """The chain of this number as `sample` makes it among the others, of which nothing is made here."""
+    recorders, others = _recorders(recording, compiled, settings), dict.fromkeys({*range(settings.chains)} - {chain})
+    return _run(compiled, replace(settings, cores=1), beginnings, False, recorders, None, others)[chain]
+
+
+def _recorders(recording: Recording | None, compiled: Compiled, settings: Settings) -> Recorders | None:
+    told = settings.backend != "jax" and compiled.blocks is None  # only nutpie hands on its warm-up
+    asked = replace(settings, tune=settings.tune if told else 0)
+    return None if recording is None else Recorders(recording, compiled, asked)
+
+
 def _run(
     compiled: Compiled,
     settings: Settings,
@@ -108,7 +122,7 @@ def _run(
     progress: bool,
     recorders: Recorders | None,
     run: KeptRun | None,
-    there: Mapping[int, Chain],
+    there: Mapping[int, Any],
 ) -> dict[int, Chain]:
     """All chains, those that are `there` and those that are made."""
     target, cores = settings.target_accept or TARGET_ACCEPT, _cores(compiled, settings.cores, settings.chains)

@@ -14,6 +14,7 @@ import numpy as np
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, SharedInformation
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsInformation
 from glmm_zoo.inference.level_precision import Dependence, dependence, next_dependence
+from glmm_zoo.inference.matrices import by_effect, diagonals, symmetric_inverse
 from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
 
 _LEAST_SD, _MOST_SD = 1e-4, 1e4  # of a group effect, in units of the link
@@ -71,7 +72,7 @@ class PredictorApproximation:
         following = [solved._next_prior(f) for f in range(len(self.S))]
         S, correlations = [of_one for of_one, _ in following], [of_one for _, of_one in following]
         sds = [solved._next_smooth_sds(j) for j in range(len(self.sds))]
-        moved = [np.log(_diagonal(new) / _diagonal(old)) / 2 for new, old in zip(S, self.S, strict=True)]
+        moved = [np.log(diagonals(new) / diagonals(old)) / 2 for new, old in zip(S, self.S, strict=True)]
         moved += [np.log(new / old) for new, old in zip(sds, self.sds, strict=True)]
         moved += [np.array([new - old]) for new, old in zip(correlations, self.correlations, strict=True)]
         change = max([0.0, *(float(np.max(np.abs(step))) for step in moved)]) / 5
@@ -98,7 +99,7 @@ class PredictorApproximation:
         # what LKJ(1) on the scale of the sampler does, nearly: no correlation is exactly 1
         corr = np.where(together, moment / np.outer(root, root), 0.0) * levels / (levels + 2.0)
         corr[np.arange(k), np.arange(k)] = 1.0
-        sd, own = np.sqrt(np.diag(S)), _diagonal(V)
+        sd, own = np.sqrt(np.diag(S)), diagonals(V)
         units = data.unit / np.array([group.spreads[column] for column in columns])
         places = stratum * len(group.labels) + np.array(columns)
         prior = data.sd_priors.derivatives(group.name("sd"), places, np.log(sd))
@@ -136,7 +137,7 @@ class PredictorApproximation:
     def _without_groups(self) -> PredictorApproximation:
         D = self.data.D
         H, g = self._system([])
-        covariance = _inverse(H + np.diag(self.prior_precision))
+        covariance = symmetric_inverse(H + np.diag(self.prior_precision))
         b, variance = covariance @ (g + self.data.score), np.sum(D @ covariance * D, axis=1)
         return replace(self, b=b, covariance=covariance, variance=variance)
 
@@ -149,9 +150,9 @@ class PredictorApproximation:
         g[:p] += self.data.score
         for e, at in places.items():
             self._add_prior(H, e, at)
-        C = _inverse(H)
+        C = symmetric_inverse(H)
         solution = C @ g
-        across = (_by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
+        across = (by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
         u, covariances = {f: Vc - VX @ solution}, {f: V + across @ VX.transpose(0, 2, 1)}
         for e, at in places.items():
             u[e], covariances[e] = solution[at], C[at[:, :, None], at[:, None, :]]
@@ -168,8 +169,8 @@ class PredictorApproximation:
         H, g = self._system(others)
         X, c = self._coupling(f, others), self.data.by_level(f, (self.w * self.y)[:, None])
         V, Vc, VX = self._given_the_others(f, self.data.information(f, self.w), c, X)
-        X = _by_effect(X).T
-        return H - X @ _by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
+        X = by_effect(X).T
+        return H - X @ by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
 
     def _given_the_others(
         self, f: int, information: np.ndarray, c: np.ndarray, X: np.ndarray
@@ -227,11 +228,10 @@ class PredictorApproximation:
         D, z, at = self.data.D, self.data.z[f], self.data.codes[f]
         variance = np.empty(len(D))
         for rows in np.array_split(np.arange(len(D)), max(1, across[0].size * len(D) // _AT_ONCE)):
-            z_here, D_here, codes = z[rows], D[rows], at[rows]
-            variance[rows] = np.einsum("nk,nkl,nl->n", z_here, own[codes], z_here)
+            variance[rows] = np.einsum("nk,nkl,nl->n", z[rows], own[at[rows]], z[rows])
             if not others:
-                shared = np.einsum("nk,nkp->np", z_here, across[codes])
-                variance[rows] += np.sum((D_here @ C - 2 * shared) * D_here, axis=1)
+                shared = np.einsum("nk,nkp->np", z[rows], across[at[rows]])
+                variance[rows] += np.sum((D[rows] @ C - 2 * shared) * D[rows], axis=1)
         if not others:
             return variance
         x = np.hstack([D, *(self.data.z[e] for e in others)])
@@ -259,7 +259,7 @@ class PredictorApproximation:
             c = data.by_level(f, (w * y)[:, None])[:, :, 0]
             V, Vc, VB = self._given_the_others(f, A, c[:, :, None], B)
             H = (D * w[:, None]).T @ D + np.diag(self.prior_precision)
-            covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
+            covariance = symmetric_inverse(H - np.einsum("gkp,gkq->pq", B, VB))
             b = covariance @ (D.T @ (w * y) + data.score - np.einsum("gkp,gk->p", VB, c))
             u[f] = Vc[:, :, 0] - VB @ b
             fits[f] = np.einsum("nk,nk->n", z, u[f][codes])
@@ -341,7 +341,7 @@ class PredictorApproximation:
     def _information_at(self, at: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the likelihood says of the coefficients at some positions (q,) given the `first` ones, with the others and the group
         effects averaged over: information (q, q), its product with the response (q,), and what is shared with the first (q, first)."""
-        precision = _inverse(self.covariance)
+        precision = symmetric_inverse(self.covariance)
         g, own = precision @ self.b, np.append(np.arange(first), at)
         rest = np.setdiff1d(np.arange(len(g)), own)
         G = np.linalg.solve(precision[np.ix_(rest, rest)], precision[np.ix_(rest, own)]).T
@@ -385,21 +385,3 @@ def _next_sd(sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slo
     observed, expected = 2 * np.sum(known * (1 - known) - square * (1 - 2 * known)), 2 * np.sum(known**2)
     step = np.clip(gradient / max(observed - bend, expected - bend, 0.1), -_LONGEST_STEP, _LONGEST_STEP)
     return float(np.clip(sd * np.exp(step), _LEAST_SD * unit, _MOST_SD * unit))
-
-
-def _diagonal(matrices: np.ndarray) -> np.ndarray:
-    """Diagonals (..., k) of matrices (..., k, k)."""
-    return np.diagonal(matrices, axis1=-2, axis2=-1)
-
-
-def _by_effect(X: np.ndarray) -> np.ndarray:
-    """(levels, k, R) as (levels x k, R)."""
-    return X.reshape(X.shape[0] * X.shape[1], X.shape[2])
-
-
-def _inverse(H: np.ndarray) -> np.ndarray:
-    """Inverse of a symmetric positive definite matrix."""
-    if not len(H):
-        return H
-    inverse = np.linalg.inv(H)
-    return 0.5 * (inverse + inverse.T)

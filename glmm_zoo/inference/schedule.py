@@ -14,7 +14,7 @@ from glmm_zoo.inference.beginnings import first_beginnings
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.coordinates import MOST_CORRELATED
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
-from glmm_zoo.inference.kept import KeptChains
+from glmm_zoo.inference.kept import Chain, KeptChains
 from glmm_zoo.inference.recording import Recording
 from glmm_zoo.inference.settings import TARGET_ACCEPT, Settings
 from glmm_zoo.results import convergence
@@ -66,11 +66,12 @@ def sample_with_retries(
     progress: bool,
     recording: Recording | None = None,
     kept: KeptChains | None = None,
+    elsewhere: Callable[..., dict[int, Chain]] | None = None,
 ) -> Sampled:
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
-    next as long as a transition diverged."""
+    next as long as a transition diverged. `elsewhere` makes the chains of a run where they are not made here."""
     first, *others = TARGETS if settings.target_accept is None else [settings.target_accept]
-    sample = partial(nuts.sample, progress=progress, kept=kept)
+    sample = partial(nuts.sample, progress=progress, kept=kept, elsewhere=elsewhere)
     sampled = _sample_once(model, compiled, settings, first, sample, recording)
     for target in others:
         if sampled.draws.interrupted or not sampled.draws.divergences:

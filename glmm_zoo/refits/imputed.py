@@ -25,6 +25,7 @@ from glmm_zoo.tables.columns import Column
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.said import Words
+    from glmm_zoo.inference.workers import Workers
 
 
 def fit_imputed(
@@ -83,6 +84,7 @@ def fit_each(
     about: Words | None,
     progress: bool | None = None,
     resume: str | os.PathLike[str] | None = None,
+    workers: Workers = None,
 ) -> xr.DataTree:
     """The fits of the models of imputed tables in one tree, each with a seed of its own."""
     from glmm_zoo.inference.fit import checked_target, fit
@@ -91,7 +93,7 @@ def fit_each(
     trees = []
     for k, (model, own) in enumerate(zip(models, _of_each(models, settings), strict=True), start=1):
         into = None if folder is None else folder / f"{k}.nc"
-        trees.append(fit(model, **own, about=about, progress=progress, resume=into))
+        trees.append(fit(model, **own, about=about, progress=progress, resume=into, workers=workers))
     return together(trees)
 
 

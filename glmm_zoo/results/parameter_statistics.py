@@ -38,7 +38,9 @@ def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> 
     """
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(min(_MOST_THREADS, processors)) as pool:  # NumPy lets go of the interpreter lock for most of it
+    with ThreadPoolExecutor(
+        min(_MOST_THREADS, processors)
+    ) as pool:  # NumPy lets go of the interpreter lock for most of it
         rows = list(pool.map(lambda part: _statistics(part, prob, imputations), parts))
     return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
 

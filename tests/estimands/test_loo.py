@@ -151,6 +151,7 @@ def test_a_refit_without_levels_is_what_smoothing_approximates(monkeypatch: pyte
     smoothed = zoo.loo(tree, level="g").table.set_index("g")
     monkeypatch.setattr(leave_one_out, "LARGEST_K", float(smoothed["pareto_k"].nlargest(3).iloc[-1]))
     ours = zoo.loo(tree, level="g", refit=True)
+    pd.testing.assert_frame_equal(zoo.loo(tree, level="g", refit=True, workers=2).table, ours.table, check_exact=True)
     again = ours.table[ours.table["pareto_k"].isna()]
     assert len(again) == 2 and "fits without each of them" in ours.sentence
     np.testing.assert_allclose(again["elpd"], smoothed.loc[again["g"], "elpd"], atol=0.25)

@@ -76,7 +76,6 @@ print(json.dumps([1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, os.
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
 @pytest.mark.filterwarnings("ignore")
 def test_a_fit_takes_twice_what_it_keeps(tmp_path: Path) -> None:
     """At most 3 times the data and twice the file beyond what a fit of a small table takes; without the table there is the program.
