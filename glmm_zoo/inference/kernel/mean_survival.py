@@ -65,7 +65,9 @@ def write_mean_survival(emitter: Emitter, node: Node) -> None:
     memory = [emitter.memory(a) for a in node.args]
     assert all(stride == 1 for _, stride in memory)
     emitter.used |= {("exp", LANES), ("log", 1)}
-    pointers = ", ".join(f"ptr {x}" for x in (emitter.scratch(node), emitter.array("places", of.starts), *(p for p, _ in memory)))
+    pointers = ", ".join(
+        f"ptr {x}" for x in (emitter.scratch(node), emitter.array("places", of.starts), *(p for p, _ in memory))
+    )
     sizes = f"i64 {emitter.slot('size', of.count)}, i64 {emitter.slot('size', of.points)}"
     emitter.main.do(f"call void @mean_survival_{len(memory) - 1}({pointers}, {sizes})")
 
@@ -132,7 +134,9 @@ class _Function:
         place, so_far = len(b.lines), [f"%{name}_t{j}" for j in range(totals)]
         made = list(body(f"%{name}_k", so_far))
         phis = zip(so_far, made, strict=True)
-        b.lines[place:place] = [f"  {t} = phi {b.type} [ zeroinitializer, %{name}_before ], [ {m}, %{name} ]" for t, m in phis]
+        b.lines[place:place] = [
+            f"  {t} = phi {b.type} [ zeroinitializer, %{name}_before ], [ {m}, %{name} ]" for t, m in phis
+        ]
         b.do(f"%{name}_next = add i64 %{name}_k, {step}")
         b.do(f"%{name}_more = icmp slt i64 %{name}_next, {end}")
         b.do(f"br i1 %{name}_more, label %{name}, label %{name}_after")
@@ -160,7 +164,9 @@ class _Function:
 
     def _reduced(self, vector: str) -> str:
         b = self.b
-        return b(f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double {hexadecimal(-0.0)}, {b.type} {vector})")
+        return b(
+            f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double {hexadecimal(-0.0)}, {b.type} {vector})"
+        )
 
     def _own(self, point: str) -> str:
         """Where the factors of a point are."""
@@ -179,7 +185,9 @@ class _Function:
         for k, name in enumerate(("a", *(f"c{k}" for k in range(self.q)))):
             x, high = self._number(f"%{name}", point), HIGHEST if k == 0 else STEEPEST
             x = u.select(u.compare("ogt", x, u.number(high)), u.number(high), x)
-            inside.append(self._spread(u.select(u.compare("olt", x, u.number(-STEEPEST)), u.number(-STEEPEST), x) if k else x))
+            inside.append(
+                self._spread(u.select(u.compare("olt", x, u.number(-STEEPEST)), u.number(-STEEPEST), x) if k else x)
+            )
         for k in range(0, len(table), LANES):
             exponent = b.number(0.0)
             for x, column in zip(inside, table[k : k + LANES].T, strict=True):
@@ -230,7 +238,9 @@ class _Function:
         """Store a point's derivatives."""
         b, u, own = self.b, self.one, self._own(point)
         along = self._along(own)
-        sums = [[b.number(0.0)] * _BLOCKS for _ in range(self.q)]  # of survivals times factors across, and times each of y
+        sums = [
+            [b.number(0.0)] * _BLOCKS for _ in range(self.q)
+        ]  # of survivals times factors across, and times each of y
         for j, y in enumerate(self.y):
             factor = self._number(own, _FIRST_ACROSS + j)
             f = [self._spread(factor), *(self._spread(u.mul(factor, u.number(x))) if x else None for x in y)]
