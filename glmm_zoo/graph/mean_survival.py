@@ -21,9 +21,9 @@ from pytensor.graph.op import Op
 from glmm_zoo.families.tensors import Tensor
 
 LONG_AXIS = np.linspace(-6.5, 6.5, 37)
-STEEPEST = 80.0  # of a coefficient; steeper ones are taken to be this, so that all factors are finite
-HIGHEST = 300.0  # of a log hazard, likewise
-LEAST = 1e-300  # of a probability whose logarithm is taken
+STEEPEST_SLOPE = 80.0  # of a coefficient; steeper ones are taken to be this, so that all factors are finite
+HIGHEST_LOG_HAZARD = 300.0  # of a log hazard, likewise
+LEAST_SURVIVAL = 1e-300  # of a probability whose logarithm is taken
 
 
 @cache
@@ -104,17 +104,17 @@ class MeanSurvival(Op):
 def mean_survival(starts: Sequence[int], a: np.ndarray, *c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log S (n,), and its derivatives (1 + dimensions, N) by a and by each of c at the points of the subject."""
     y, w = across(len(c))
-    weights, steep = np.outer(long_weights(), w), np.clip(c, -STEEPEST, STEEPEST)
-    A, E = np.exp(np.minimum(a, HIGHEST)), np.exp(np.outer(steep[0], LONG_AXIS))
+    weights, steep = np.outer(long_weights(), w), np.clip(c, -STEEPEST_SLOPE, STEEPEST_SLOPE)
+    A, E = np.exp(np.minimum(a, HIGHEST_LOG_HAZARD)), np.exp(np.outer(steep[0], LONG_AXIS))
     F = np.exp(steep[1:].T @ y.T)  # (N, J)
     log_survival, slopes = np.empty(len(starts) - 1), np.empty((1 + len(c), len(a)))
     for i, (begin, end) in enumerate(pairwise(starts)):
         e, f = E[begin:end], F[begin:end]
         with np.errstate(over="ignore"):
             at_nodes = weights * np.exp(-((A[begin:end, None] * e).T @ f))
-        total = max(at_nodes.sum(), LEAST)
+        total = max(at_nodes.sum(), LEAST_SURVIVAL)
         log_survival[i] = np.log(total)
-        shares = -A[begin:end] / total if total > LEAST else np.zeros(end - begin)
+        shares = -A[begin:end] / total if total > LEAST_SURVIVAL else np.zeros(end - begin)
         along = e * (f @ at_nodes.T)
         slopes[0, begin:end], slopes[1, begin:end] = shares * along.sum(axis=1), shares * (along @ LONG_AXIS)
         for k in range(len(c) - 1):

@@ -163,7 +163,14 @@ def _recurrences(jax: Any) -> None:
 
 def _mean_survival(jax: Any, op: MeanSurvival) -> Callable[..., Any]:
     """All subjects at once, each with as many points as the one with most; those that it does not have are without hazard."""
-    from glmm_zoo.graph.mean_survival import HIGHEST, LEAST, LONG_AXIS, STEEPEST, across, long_weights
+    from glmm_zoo.graph.mean_survival import (
+        HIGHEST_LOG_HAZARD,
+        LEAST_SURVIVAL,
+        LONG_AXIS,
+        STEEPEST_SLOPE,
+        across,
+        long_weights,
+    )
 
     assert not op.slopes, "JAX has derivatives of its own"
     begin, sizes = np.array(op.starts[:-1]), np.diff(op.starts)
@@ -173,12 +180,12 @@ def _mean_survival(jax: Any, op: MeanSurvival) -> Callable[..., Any]:
 
     def run(a: Any, *c: Any) -> Any:
         y, w = across(len(c))
-        first, *others = (jax.numpy.clip(x, -STEEPEST, STEEPEST)[point][..., None] for x in c)
-        A = jax.numpy.exp(jax.numpy.minimum(a, HIGHEST))[point] * there
+        first, *others = (jax.numpy.clip(x, -STEEPEST_SLOPE, STEEPEST_SLOPE)[point][..., None] for x in c)
+        A = jax.numpy.exp(jax.numpy.minimum(a, HIGHEST_LOG_HAZARD))[point] * there
         F = jax.numpy.exp(sum((x * y[:, k] for k, x in enumerate(others)), jax.numpy.zeros((*point.shape, len(w)))))
         H = jax.numpy.einsum("it,itk,itj->ikj", A, jax.numpy.exp(first * LONG_AXIS), F)
         survival = jax.numpy.einsum("k,ikj,j->i", long_weights(), jax.numpy.exp(-H), w)
-        return jax.numpy.log(jax.numpy.maximum(survival, LEAST))
+        return jax.numpy.log(jax.numpy.maximum(survival, LEAST_SURVIVAL))
 
     return run
 

@@ -21,7 +21,7 @@ import pytensor.tensor as pt
 from glmm_zoo.families.baselines import for_cause
 from glmm_zoo.families.tensors import Array, Tensor, VariableLookup
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.graph.mean_survival import LEAST, log_mean_survival, rotatable_normal_nodes
+from glmm_zoo.graph.mean_survival import LEAST_SURVIVAL, log_mean_survival, rotatable_normal_nodes
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel, HazardPoints, sums_by_group
@@ -99,7 +99,7 @@ def _log_survival_at_nodes(
     survived = sums_by_group(
         np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), nodes), len(late), pt
     )
-    return pt.log(pt.maximum(survived, LEAST))
+    return pt.log(pt.maximum(survived, LEAST_SURVIVAL))
 
 
 def subject_group(model: Model, hazard: HazardModel) -> Group:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from glmm_zoo.graph.mean_survival import HIGHEST, LEAST, LONG_AXIS, STEEPEST, across, long_weights
+from glmm_zoo.graph.mean_survival import (
+    HIGHEST_LOG_HAZARD,
+    LEAST_SURVIVAL,
+    LONG_AXIS,
+    STEEPEST_SLOPE,
+    across,
+    long_weights,
+)
 from glmm_zoo.inference.kernel.functions import Lines, hexadecimal
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def _size_of_factors(q: int) -> int:
     return LANES * math.ceil((_FIRST_ACROSS + len(across(q)[1])) / LANES)
 
 
-def log_mean_survival(E: Expressions, starts: Sequence[int], args: Sequence[Node]) -> tuple[Node, int]:
+def mean_survival_node(E: Expressions, starts: Sequence[int], args: Sequence[Node]) -> tuple[Node, int]:
     """The vector whose first elements are log S, and how many these are."""
     sizes, q = np.diff(starts), len(args) - 1
     of = Subjects(len(sizes), starts[-1], int(sizes.max()), E.index(np.asarray(starts)))
@@ -50,7 +57,7 @@ def log_mean_survival(E: Expressions, starts: Sequence[int], args: Sequence[Node
     return E.mean_survival(args, of.points, of.count + (1 + q) * of.points + memory, of), of.count
 
 
-def slopes(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
+def survival_slopes(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
     """What the vector passes to its arguments of its own adjoint g."""
     of: Subjects = node.static
     starts = E.indices[of.starts]
@@ -183,10 +190,12 @@ class _Function:
         table[_FIRST_ACROSS : _FIRST_ACROSS + len(self.y), 2:] = self.y
         inside = []
         for k, name in enumerate(("a", *(f"c{k}" for k in range(self.q)))):
-            x, high = self._number(f"%{name}", point), HIGHEST if k == 0 else STEEPEST
+            x, high = self._number(f"%{name}", point), HIGHEST_LOG_HAZARD if k == 0 else STEEPEST_SLOPE
             x = u.select(u.compare("ogt", x, u.number(high)), u.number(high), x)
             inside.append(
-                self._spread(u.select(u.compare("olt", x, u.number(-STEEPEST)), u.number(-STEEPEST), x) if k else x)
+                self._spread(
+                    u.select(u.compare("olt", x, u.number(-STEEPEST_SLOPE)), u.number(-STEEPEST_SLOPE), x) if k else x
+                )
             )
         for k in range(0, len(table), LANES):
             exponent = b.number(0.0)
@@ -229,8 +238,8 @@ class _Function:
         """Store the logarithm of a subject's survival; `minus` is what its derivatives are multiplied with."""
         b, u = self.b, self.one
         survival = self._reduced(total)
-        some = u.compare("ogt", survival, u.number(LEAST))
-        safe = u.select(some, survival, u.number(LEAST))
+        some = u.compare("ogt", survival, u.number(LEAST_SURVIVAL))
+        safe = u.select(some, survival, u.number(LEAST_SURVIVAL))
         b.do(f"store double {u.function('log', safe)}, ptr {self._at('%out', '%i')}, align 8")
         self.minus = u.select(some, u.div(u.number(-1.0), safe), u.number(0.0))
 
