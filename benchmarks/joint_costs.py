@@ -49,7 +49,11 @@ def model_by_age(n: int, seed: int, late: bool = True, **options: Any) -> zoo.Mo
     if late:
         event = "Surv(entry, end, death) ~ 1"
     else:
-        event, visits, events = "Surv(end, death) ~ 1", visits.assign(age=visits.age - 50), events.assign(end=events.end - 50)
+        event, visits, events = (
+            "Surv(end, death) ~ 1",
+            visits.assign(age=visits.age - 50),
+            events.assign(end=events.end - 50),
+        )
     return zoo.joint_survival(visits, events, "y ~ age + (1 + age | id)", event=event, time="age", **options)
 
 
@@ -73,7 +77,9 @@ def main() -> None:
         seconds, table = time.process_time() - began, zoo.summary(tree)
         print(table.to_string())
         least = table[["ess_bulk", "ess_tail"]].min().min()
-        print(f"{seconds:.1f} s of processor, {metadata(tree)['sampling']['gradients']} gradients, {least:.0f} effective draws or more")
+        print(
+            f"{seconds:.1f} s of processor, {metadata(tree)['sampling']['gradients']} gradients, {least:.0f} effective draws or more"
+        )
         return
     pbc = zoo.card("pbc").model()
     print(f"pbc: {microseconds(pbc):.0f} us")

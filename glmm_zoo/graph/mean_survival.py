@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ from pytensor.graph.op import Op
 from glmm_zoo.families.tensors import Tensor
 
 LONG_AXIS = np.linspace(-6.5, 6.5, 37)
-STEEPEST = 100.0  # of a coefficient; steeper ones are taken to be this, so that all factors are finite
-HIGHEST = 300.0  # of a log hazard, likewise
-LEAST = 1e-300  # of a probability whose logarithm is taken
+STEEPEST_SLOPE = 80.0  # of a coefficient; steeper ones are taken to be this, so that all factors are finite
+HIGHEST_LOG_HAZARD = 300.0  # of a log hazard, likewise
+LEAST_SURVIVAL = 1e-300  # of a probability whose logarithm is taken
 
 
 @cache
@@ -47,8 +47,18 @@ def across(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     axes = np.vstack([np.eye(n), -np.eye(n)])
     if n > 4:
         return np.sqrt(n) * axes, np.full(2 * n, 1 / (2 * n))
-    between = np.array([s * np.eye(n)[i] + t * np.eye(n)[j] for i, j in combinations(range(n), 2) for s, t in product((1, -1), repeat=2)])
-    parts = [(np.zeros((1, n)), 2 / (n + 2)), (np.sqrt(n + 2) * axes, (4 - n) / (2 * (n + 2) ** 2)), (np.sqrt((n + 2) / 2) * between, (n + 2) ** -2)]
+    between = np.array(
+        [
+            s * np.eye(n)[i] + t * np.eye(n)[j]
+            for i, j in combinations(range(n), 2)
+            for s, t in product((1, -1), repeat=2)
+        ]
+    )
+    parts = [
+        (np.zeros((1, n)), 2 / (n + 2)),
+        (np.sqrt(n + 2) * axes, (4 - n) / (2 * (n + 2) ** 2)),
+        (np.sqrt((n + 2) / 2) * between, (n + 2) ** -2),
+    ]
     used = [(x, np.full(len(x), w)) for x, w in parts if w]
     return np.vstack([x for x, _ in used]), np.concatenate([w for _, w in used])
 
@@ -69,7 +79,7 @@ class MeanSurvival(Op):
     __props__ = ("starts", "slopes")
 
     def __init__(self, starts: tuple[int, ...], slopes: bool = False):
-        assert starts[0] == 0 and all(a < b for a, b in zip(starts, starts[1:], strict=False)), "each subject has points"
+        assert starts[0] == 0 and all(a < b for a, b in pairwise(starts)), "each subject has points"
         self.starts, self.slopes = starts, slopes
 
     def make_node(self, a: Any, *c: Any) -> Apply:
@@ -94,17 +104,17 @@ class MeanSurvival(Op):
 def mean_survival(starts: Sequence[int], a: np.ndarray, *c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log S (n,), and its derivatives (1 + dimensions, N) by a and by each of c at the points of the subject."""
     y, w = across(len(c))
-    weights, steep = np.outer(long_weights(), w), np.clip(c, -STEEPEST, STEEPEST)
-    A, E = np.exp(np.minimum(a, HIGHEST)), np.exp(np.outer(steep[0], LONG_AXIS))
+    weights, steep = np.outer(long_weights(), w), np.clip(c, -STEEPEST_SLOPE, STEEPEST_SLOPE)
+    A, E = np.exp(np.minimum(a, HIGHEST_LOG_HAZARD)), np.exp(np.outer(steep[0], LONG_AXIS))
     F = np.exp(steep[1:].T @ y.T)  # (N, J)
     log_survival, slopes = np.empty(len(starts) - 1), np.empty((1 + len(c), len(a)))
-    for i, (begin, end) in enumerate(zip(starts, starts[1:], strict=False)):
+    for i, (begin, end) in enumerate(pairwise(starts)):
         e, f = E[begin:end], F[begin:end]
         with np.errstate(over="ignore"):
             at_nodes = weights * np.exp(-((A[begin:end, None] * e).T @ f))
-        total = max(at_nodes.sum(), LEAST)
+        total = max(at_nodes.sum(), LEAST_SURVIVAL)
         log_survival[i] = np.log(total)
-        shares = -A[begin:end] / total if total > LEAST else np.zeros(end - begin)
+        shares = -A[begin:end] / total if total > LEAST_SURVIVAL else np.zeros(end - begin)
         along = e * (f @ at_nodes.T)
         slopes[0, begin:end], slopes[1, begin:end] = shares * along.sum(axis=1), shares * (along @ LONG_AXIS)
         for k in range(len(c) - 1):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.fg import FunctionGraph
 
+    from glmm_zoo.graph.mean_survival import MeanSurvival
+
 # One gradient stays on one thread: 30 us instead of 80 us for 180 rows with correlated slopes. XLA ends the process at
 # a flag that it does not know, so only with versions of JAX that it was tried with.
 _XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
@@ -135,10 +137,11 @@ def _finite_softplus(jax: Any) -> None:
 
 
 def _recurrences(jax: Any) -> None:
-    """The vectors of `graph.recurrences` and of `graph.bands`, which PyTensor cannot translate."""
+    """The vectors of `graph.recurrences`, `graph.bands` and `graph.mean_survival`, which PyTensor cannot translate."""
     from pytensor.link.jax.dispatch.basic import jax_funcify
 
     from glmm_zoo.graph.bands import BandSolved
+    from glmm_zoo.graph.mean_survival import MeanSurvival
     from glmm_zoo.graph.recurrences import PredictedVariance, Recurrence
 
     def along(step: Callable[..., Any], backward: bool) -> Callable[..., Any]:
@@ -154,7 +157,37 @@ def _recurrences(jax: Any) -> None:
     register: Any = jax_funcify.register
     register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
     register(BandSolved)(lambda op, **_: _band_solved(jax, op.A, op.B, op.transposed))
+    register(MeanSurvival)(lambda op, **_: _mean_survival(jax, op))
     register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))
+
+
+def _mean_survival(jax: Any, op: MeanSurvival) -> Callable[..., Any]:
+    """All subjects at once, each with as many points as the one with most; those that it does not have are without hazard."""
+    from glmm_zoo.graph.mean_survival import (
+        HIGHEST_LOG_HAZARD,
+        LEAST_SURVIVAL,
+        LONG_AXIS,
+        STEEPEST_SLOPE,
+        across,
+        long_weights,
+    )
+
+    assert not op.slopes, "JAX has derivatives of its own"
+    begin, sizes = np.array(op.starts[:-1]), np.diff(op.starts)
+    places = np.arange(sizes.max())
+    point = np.minimum(begin[:, None] + places, op.starts[-1] - 1)
+    there = (places < sizes[:, None]).astype(float)
+
+    def run(a: Any, *c: Any) -> Any:
+        y, w = across(len(c))
+        first, *others = (jax.numpy.clip(x, -STEEPEST_SLOPE, STEEPEST_SLOPE)[point][..., None] for x in c)
+        A = jax.numpy.exp(jax.numpy.minimum(a, HIGHEST_LOG_HAZARD))[point] * there
+        F = jax.numpy.exp(sum((x * y[:, k] for k, x in enumerate(others)), jax.numpy.zeros((*point.shape, len(w)))))
+        H = jax.numpy.einsum("it,itk,itj->ikj", A, jax.numpy.exp(first * LONG_AXIS), F)
+        survival = jax.numpy.einsum("k,ikj,j->i", long_weights(), jax.numpy.exp(-H), w)
+        return jax.numpy.log(jax.numpy.maximum(survival, LEAST_SURVIVAL))
+
+    return run
 
 
 def _band_solved(jax: Any, A: Triangle, B: Triangle, transposed: bool) -> Callable[..., Any]:

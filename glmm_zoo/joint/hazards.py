@@ -301,7 +301,9 @@ class HazardIntegral:
         a, b = self.a - h.baseline.origin, self.b - h.baseline.origin
         log_ratio = np.log(np.where(a > 0, a, b) / b)
         log_power = shape * np.log(b) + xp.log(-xp.expm1(xp.where(a > 0, shape * log_ratio, -np.inf)))
-        return for_cause(value_of("surv_Intercept"), cause) + h.log_hazard_ratio(points, cause, value_of, xp) + log_power
+        return (
+            for_cause(value_of("surv_Intercept"), cause) + h.log_hazard_ratio(points, cause, value_of, xp) + log_power
+        )
 
     def repeated(self, copies: int, factors: Collection[str], level_of_copy: LevelOfCopy) -> HazardIntegral:
         """Copies of every interval, one after the other; see `MarkerDesign.repeated`."""

@@ -21,7 +21,7 @@ import pytensor.tensor as pt
 from glmm_zoo.families.baselines import for_cause
 from glmm_zoo.families.tensors import Array, Tensor, VariableLookup
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.graph.mean_survival import LEAST, log_mean_survival, rotatable_normal_nodes
+from glmm_zoo.graph.mean_survival import LEAST_SURVIVAL, log_mean_survival, rotatable_normal_nodes
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel, HazardPoints, sums_by_group
@@ -65,13 +65,18 @@ def _log_survival(
 
     points, causes = until_entry.points[0], hazard.causes
     level = [until_entry.log_contributions(k, at_zero, pt) for k in causes]
-    slopes = [along.of_points(_gradient_of_log_hazard(model, hazard, group, points, k), until_entry.interval) for k in causes]
+    slopes = [
+        along.of_points(_gradient_of_log_hazard(model, hazard, group, points, k), until_entry.interval) for k in causes
+    ]
     subject = np.tile(until_entry.interval, len(causes))
     starts = np.append(0, np.cumsum(np.bincount(subject)))
     in_order = np.argsort(subject, kind="stable")
 
     def of_all(by_cause: Sequence[Tensor]) -> Tensor:
-        return by_cause[0] if len(causes) == 1 else pt.concatenate(by_cause)[in_order]
+        if len(causes) == 1:
+            return by_cause[0]
+        one_after_another: Tensor = pt.concatenate(by_cause)
+        return one_after_another[in_order]
 
     return log_mean_survival(starts, of_all(level), [of_all(of_axis) for of_axis in zip(*slopes, strict=True)])
 
@@ -94,7 +99,7 @@ def _log_survival_at_nodes(
     survived = sums_by_group(
         np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), nodes), len(late), pt
     )
-    return pt.log(pt.maximum(survived, LEAST))
+    return pt.log(pt.maximum(survived, LEAST_SURVIVAL))
 
 
 def subject_group(model: Model, hazard: HazardModel) -> Group:
@@ -128,8 +133,9 @@ class _Rotation:
     def _of_standard(self, gradient: Sequence[Tensor]) -> list[Tensor]:
         """L' T' of a gradient by the effects."""
         q, L, T = self.q, self.L, self.T
-        z = [sum((T[m, k] * gradient[m] for m in range(q) if T[m, k]), pt.zeros_like(gradient[0])) for k in range(q)]
-        return [sum((L[m][k] * z[m] for m in range(k, q)), pt.zeros_like(z[0])) for k in range(q)]
+        zero = pt.zeros(gradient[0].shape)
+        z: list[Tensor] = [sum((T[m, k] * gradient[m] for m in range(q) if T[m, k]), zero) for k in range(q)]
+        return [sum((L[m][k] * z[m] for m in range(k, q)), zero) for k in range(q)]
 
     def _reflected(self, x: Sequence[Tensor], subject: np.ndarray) -> list[Tensor]:
         """Q x of points (N,) of subjects (N,), coordinate by coordinate."""

@@ -17,7 +17,7 @@ from glmm_zoo.inference.kernel.expression import (
     UnsupportedError,
     reachable,
 )
-from glmm_zoo.inference.kernel.mean_survival import slopes
+from glmm_zoo.inference.kernel.mean_survival import survival_slopes
 from glmm_zoo.inference.kernel.recurrences import passed_on
 
 
@@ -75,7 +75,7 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
 
 
 PASSED = {
-    **dict.fromkeys(RECURRENCES, passed_on), **dict.fromkeys(TRIANGULAR, passed_through), "mean_survival": slopes,
+    **dict.fromkeys(RECURRENCES, passed_on), **dict.fromkeys(TRIANGULAR, passed_through), "mean_survival": survival_slopes,
 }  # fmt: skip
 
 

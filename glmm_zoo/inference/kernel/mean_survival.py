@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from glmm_zoo.graph.mean_survival import HIGHEST, LEAST, LONG_AXIS, STEEPEST, across, long_weights
+from glmm_zoo.graph.mean_survival import (
+    HIGHEST_LOG_HAZARD,
+    LEAST_SURVIVAL,
+    LONG_AXIS,
+    STEEPEST_SLOPE,
+    across,
+    long_weights,
+)
 from glmm_zoo.inference.kernel.functions import Lines, hexadecimal
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def _size_of_factors(q: int) -> int:
     return LANES * math.ceil((_FIRST_ACROSS + len(across(q)[1])) / LANES)
 
 
-def log_mean_survival(E: Expressions, starts: Sequence[int], args: Sequence[Node]) -> tuple[Node, int]:
+def mean_survival_node(E: Expressions, starts: Sequence[int], args: Sequence[Node]) -> tuple[Node, int]:
     """The vector whose first elements are log S, and how many these are."""
     sizes, q = np.diff(starts), len(args) - 1
     of = Subjects(len(sizes), starts[-1], int(sizes.max()), E.index(np.asarray(starts)))
@@ -50,7 +57,7 @@ def log_mean_survival(E: Expressions, starts: Sequence[int], args: Sequence[Node
     return E.mean_survival(args, of.points, of.count + (1 + q) * of.points + memory, of), of.count
 
 
-def slopes(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
+def survival_slopes(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
     """What the vector passes to its arguments of its own adjoint g."""
     of: Subjects = node.static
     starts = E.indices[of.starts]
@@ -65,7 +72,9 @@ def write_mean_survival(emitter: Emitter, node: Node) -> None:
     memory = [emitter.memory(a) for a in node.args]
     assert all(stride == 1 for _, stride in memory)
     emitter.used |= {("exp", LANES), ("log", 1)}
-    pointers = ", ".join(f"ptr {x}" for x in (emitter.scratch(node), emitter.array("places", of.starts), *(p for p, _ in memory)))
+    pointers = ", ".join(
+        f"ptr {x}" for x in (emitter.scratch(node), emitter.array("places", of.starts), *(p for p, _ in memory))
+    )
     sizes = f"i64 {emitter.slot('size', of.count)}, i64 {emitter.slot('size', of.points)}"
     emitter.main.do(f"call void @mean_survival_{len(memory) - 1}({pointers}, {sizes})")
 
@@ -132,7 +141,9 @@ class _Function:
         place, so_far = len(b.lines), [f"%{name}_t{j}" for j in range(totals)]
         made = list(body(f"%{name}_k", so_far))
         phis = zip(so_far, made, strict=True)
-        b.lines[place:place] = [f"  {t} = phi {b.type} [ zeroinitializer, %{name}_before ], [ {m}, %{name} ]" for t, m in phis]
+        b.lines[place:place] = [
+            f"  {t} = phi {b.type} [ zeroinitializer, %{name}_before ], [ {m}, %{name} ]" for t, m in phis
+        ]
         b.do(f"%{name}_next = add i64 %{name}_k, {step}")
         b.do(f"%{name}_more = icmp slt i64 %{name}_next, {end}")
         b.do(f"br i1 %{name}_more, label %{name}, label %{name}_after")
@@ -160,7 +171,9 @@ class _Function:
 
     def _reduced(self, vector: str) -> str:
         b = self.b
-        return b(f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double {hexadecimal(-0.0)}, {b.type} {vector})")
+        return b(
+            f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double {hexadecimal(-0.0)}, {b.type} {vector})"
+        )
 
     def _own(self, point: str) -> str:
         """Where the factors of a point are."""
@@ -177,9 +190,13 @@ class _Function:
         table[_FIRST_ACROSS : _FIRST_ACROSS + len(self.y), 2:] = self.y
         inside = []
         for k, name in enumerate(("a", *(f"c{k}" for k in range(self.q)))):
-            x, high = self._number(f"%{name}", point), HIGHEST if k == 0 else STEEPEST
+            x, high = self._number(f"%{name}", point), HIGHEST_LOG_HAZARD if k == 0 else STEEPEST_SLOPE
             x = u.select(u.compare("ogt", x, u.number(high)), u.number(high), x)
-            inside.append(self._spread(u.select(u.compare("olt", x, u.number(-STEEPEST)), u.number(-STEEPEST), x) if k else x))
+            inside.append(
+                self._spread(
+                    u.select(u.compare("olt", x, u.number(-STEEPEST_SLOPE)), u.number(-STEEPEST_SLOPE), x) if k else x
+                )
+            )
         for k in range(0, len(table), LANES):
             exponent = b.number(0.0)
             for x, column in zip(inside, table[k : k + LANES].T, strict=True):
@@ -221,8 +238,8 @@ class _Function:
         """Store the logarithm of a subject's survival; `minus` is what its derivatives are multiplied with."""
         b, u = self.b, self.one
         survival = self._reduced(total)
-        some = u.compare("ogt", survival, u.number(LEAST))
-        safe = u.select(some, survival, u.number(LEAST))
+        some = u.compare("ogt", survival, u.number(LEAST_SURVIVAL))
+        safe = u.select(some, survival, u.number(LEAST_SURVIVAL))
         b.do(f"store double {u.function('log', safe)}, ptr {self._at('%out', '%i')}, align 8")
         self.minus = u.select(some, u.div(u.number(-1.0), safe), u.number(0.0))
 
@@ -230,7 +247,9 @@ class _Function:
         """Store a point's derivatives."""
         b, u, own = self.b, self.one, self._own(point)
         along = self._along(own)
-        sums = [[b.number(0.0)] * _BLOCKS for _ in range(self.q)]  # of survivals times factors across, and times each of y
+        sums = [
+            [b.number(0.0)] * _BLOCKS for _ in range(self.q)
+        ]  # of survivals times factors across, and times each of y
         for j, y in enumerate(self.y):
             factor = self._number(own, _FIRST_ACROSS + j)
             f = [self._spread(factor), *(self._spread(u.mul(factor, u.number(x))) if x else None for x in y)]

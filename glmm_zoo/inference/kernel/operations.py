@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.families.conway_maxwell import MANY_ROWS
 from glmm_zoo.inference.kernel.arrays import MANY, NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Node, UnsupportedError
-from glmm_zoo.inference.kernel.mean_survival import log_mean_survival
+from glmm_zoo.inference.kernel.mean_survival import mean_survival_node
 from glmm_zoo.inference.kernel.scalars import SCALARS, chain
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArr
 def _mean_survival(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     if op.slopes:
         raise UnsupportedError(str(op))
-    node, n = log_mean_survival(t.E, op.starts, [t.vectors(x).items[0] for x in inputs])
+    node, n = mean_survival_node(t.E, op.starts, [t.vectors(x).items[0] for x in inputs])
     if n == 1:  # a number: what has one element is no domain
         return ExpressionArray(items_of([t.E.element(node, 0)], (1,)))
     return ExpressionArray(items_of([t.E.gather(node, np.arange(n))], (1,)), 0, n)

@@ -127,7 +127,11 @@ def product_functions(nodes: Iterable[Node], lanes: int) -> list[str]:
     bands = [band_function(op, lanes) for op in sorted({n.op for n in nodes} & TRIANGULAR)]
     survivals = {len(node.args) - 1 for node in nodes if node.op == "mean_survival"}
     lines = [line for q in sorted(survivals) for line in mean_survival_function(q)]
-    return [*(code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse), *bands, *lines]
+    return [
+        *(code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse),
+        *bands,
+        *lines,
+    ]
 
 
 def write_product(emitter: Emitter, node: Node) -> None:
