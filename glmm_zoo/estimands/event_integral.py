@@ -148,7 +148,7 @@ class RowHazards:
             m, causes = len(self.effects.open), len(self.hazard.causes)
             yield every, np.arange(m), event_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, draws, m, 1))
         elif any(term.mean_scale for term in self.hazard.terms):
-            for d in every:
+            for d in range(draws):
                 rows, nodes, hazards = self._of_any_form(integral, d, _at_draw(value_of, d))
                 yield every[d : d + 1], rows, nodes, hazards[:, :, None]
         else:

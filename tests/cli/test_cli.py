@@ -434,6 +434,7 @@ def test_commands_import_only_what_they_need() -> None:
         (["check", "a.nc"], LARGE | SAMPLING | {"formulaic"}),
         (["summary", "a.nc"], LARGE | SAMPLING),
         (["plot", "a.nc", "caterpillar"], SAMPLING),
+        (["report", "a.nc"], SAMPLING),
     ]
     for tokens, unwanted in commands:
         code = f"import sys; from glmm_zoo import cli; c = cli.run({tokens!r}); assert c in (0, 3); print('', *sys.modules)"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.backend_bases import GraphicsContextBase, RendererBase
@@ -107,7 +107,7 @@ class SvgRenderer(RendererBase):
             self.elements.append(f'<path d="{_path_data(points, codes)}"{named}/>')
 
     def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: bool | str
+        self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
     ) -> tuple[float, float, float]:  # fmt: skip
         """Width, height and descent of text in px; those of words that come again, as in both widths of a figure, are found once."""
         return super().get_text_width_height_descent(s, prop, ismath) if ismath else _text_size(s, prop)
