@@ -32,7 +32,6 @@ def points(q: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("q", [1, 2, 3, 6])
-@pytest.mark.promise("kernel")
 def test_value_and_gradient_are_those_of_sums_over_all_nodes(q):
     a, c = points(q)
     x, weight = rotatable_normal_nodes(q)
