@@ -97,7 +97,7 @@ def test_settings_have_one_default_each() -> None:
     asked = {
         name: p.default
         for name, p in inspect.signature(zoo.fit).parameters.items()
-        if name not in ("model", "progress", "about", "resume")
+        if name not in ("model", "progress", "about", "resume", "workers")
     }
     assert asked == dataclasses.asdict(Settings())
     assert (asked["draws"], asked["tune"], asked["chains"]) == (1000, 500, 4)

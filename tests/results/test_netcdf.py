@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +81,21 @@ def test_arrays_have_checksums_and_integers_are_compressed(path: Path) -> None:
         filters = {str(name): v.encoding for name, v in found["draws"].variables.items()}
     assert all(filters[name]["fletcher32"] for name in ("zeta", "alpha", "single", "diverging", "chain"))
     assert filters["alpha"]["zlib"] and filters["alpha"]["shuffle"] and not filters["zeta"].get("zlib")
+
+
+@pytest.mark.parametrize("writes", [0, 1, 7, 60])
+def test_a_disk_that_is_full_at_any_write_is_told(writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5 would end in a crash; a few bytes of the write at which the disk is full are still written."""
+    made, write = itertools.count(), os.pwrite
+
+    def almost_full(descriptor: int, content: memoryview, at: int) -> int:
+        if (n := next(made)) < writes:
+            return write(descriptor, content, at)
+        if n == writes and len(content) > 8:
+            return write(descriptor, content[:5], at)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(netcdf.os, "pwrite", almost_full)
+    with (tmp_path / "b.nc").open("w+b") as file, pytest.raises(OSError, match="No space left") as stop:
+        netcdf.write_netcdf(awkward(), file)
+    assert stop.value.errno == errno.ENOSPC
