@@ -61,7 +61,8 @@ def joint_outcomes(
         `d.pivot(columns="outcome", values="value")` beside the other columns).
     formulas
         `{"infected ~ time + (1 |p| id)": "bernoulli", "severity ~ time + (1 |p| id)": "negative_binomial"}`, a list of such
-        pairs, or a list of formulas with `families` in step. On the command line --formula is repeated.
+        pairs, or a list of formulas with `families` in step. On the command line --formula is repeated. The time to an event is a
+        gamma or lognormal outcome, `{"years | cens(alive) ~ arm + (1 |p| id)": "lognormal"}`, right-censored where alive is true.
     families
         "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
         "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",

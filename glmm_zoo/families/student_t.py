@@ -14,7 +14,7 @@ from glmm_zoo.families.gaussian import read_gaussian
 from glmm_zoo.families.law import Law, mass_between
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tails import both_tails, log_beta_tail
+from glmm_zoo.families.tails import both_tails, is_shared, log_beta_tail, log_even_beta_tail_between
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter, sd_default
@@ -84,6 +84,11 @@ def _log_mass(low: Any, high: Any, eta: Array, own: Mapping[str, Array]) -> Arra
 
     def tails(y: np.ndarray) -> tuple[Array, Array]:
         z = (y - eta) * pt.exp(-log_sigma)
+        if is_shared(nu):
+            r = z * z / nu
+            small = log_gamma_ratio(nu) - 0.5 * np.log(8 * np.pi) + 0.5 * pt.log(nu) - 0.5 * nu * pt.log1p(r)
+            tau = pt.abs(z) / pt.sqrt(nu + z * z)
+            return both_tails(z < 0, small + log_even_beta_tail_between(0.5 * nu, tau))
         far = pt.abs(z) / pt.sqrt(nu)
         x = 2 * pt.log(far + pt.sqrt(1 + far * far))
         log_slope = log_sigma + 0.5 * (pt.log(nu) + pt.log1p(far * far)) - np.log(2)

@@ -198,7 +198,10 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -
     response = formulas[""].response
     assert response is not None
     if response.event is not None and family.event_times is None:
-        problems.append(f"Surv() is the response of survival models, not of {family.name}; use survival")
+        beside = (
+            "" if family.responses == "count" else ", or write years | cens(censored) with family gamma or lognormal"
+        )
+        problems.append(f"Surv() is the response of survival models, not of {family.name}; use survival{beside}")
     for prefix, parsed in formulas.items():
         again = [c for c in response.value.columns if prefix and c in parsed.predictor_columns]
         problems += [f"{prefix}: the response {c!r} is also used as a predictor" for c in again]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytensor
+import pytensor.tensor as pt
 import pytest
+from pytensor.gradient import grad
 from scipy import integrate, stats
 
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.partly_observed import partly_observed
 from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.grammar import parse_formula
 
 LAWS: dict[str, tuple[Family, dict[str, float], Any]] = {  # family, own parameters, SciPy's distribution
@@ -118,6 +122,32 @@ def test_tails_far_out(size: float) -> None:
             known = expected > 1e-280
             assert np.isfinite(found).all() and known.sum() > 5
             np.testing.assert_allclose(found[0, known], np.log(expected[known]), rtol=2e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [0.03, 1.0, 100.0, 200_000.0])
+@pytest.mark.parametrize("name", ["gamma", "student_t"])
+def test_of_one_shape_for_all_rows_tails_are_interpolated(name: str, size: float) -> None:
+    """Values against SciPy, and slopes against those of integrals with a shape for each row."""
+    steps = np.linspace(-8, 8, 81)
+    near = (1 + steps / np.sqrt(size))[steps > -0.9 * np.sqrt(size)] if name == "gamma" else steps
+    y = np.concatenate([near, np.geomspace(1e-3, 1e3, 61), *([] if name == "gamma" else [-np.geomspace(8, 1e4, 40)])])
+    law = stats.gamma(size, scale=1 / size) if name == "gamma" else stats.t(size)
+    eta, shape = pt.vector("eta"), pt.scalar("shape")
+    given = np.log(size) if name == "gamma" else size
+    for low, high, of_scipy in ((y, np.inf, law.sf(y)), (-np.inf, y, law.cdf(y))):
+        known = (of_scipy > 1e-250) & (y > 0 if name == "gamma" else True)
+        found = []
+        for of_rows in (shape, shape + 0.0 * eta):
+            own = {"shape": of_rows} if name == "gamma" else {"sigma": pt.constant(0.0), "nu": of_rows}
+            ends = [np.asarray(x)[known] if np.ndim(x) else x for x in (low, high)]
+            log_p = FAMILIES[name].law.log_mass(*ends, eta, own)  # type: ignore[union-attr]
+            outputs = [log_p, *grad(log_p.sum(), [eta, shape])]
+            run = pytensor.function([eta, shape], outputs, mode=as_it_stands(), on_unused_input="ignore")
+            found.append(run(np.zeros(known.sum()), given))
+        (value, by_eta, by_shape), (_, eta_again, shape_again) = found
+        np.testing.assert_allclose(value, np.log(of_scipy[known]), rtol=2e-10, atol=1e-13)
+        np.testing.assert_allclose(by_eta, eta_again, rtol=5e-10, atol=1e-250)
+        np.testing.assert_allclose(by_shape, shape_again, rtol=1e-10)
 
 
 @pytest.mark.parametrize("most", [10, 24, 40, 60])

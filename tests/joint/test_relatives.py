@@ -63,7 +63,6 @@ RELATIVES = {  # effects, the factor with the table, tables
 
 
 @NEVER_MEASURED
-@pytest.mark.promise("known_covariance")
 @pytest.mark.parametrize("of", RELATIVES)
 def test_effects_marker_and_event_have_the_densities_of_scipy_and_by_hand(of: str) -> None:
     visits, s, A = families(24)
@@ -154,7 +153,6 @@ def test_refusals(options: dict[str, Any], says: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("known_covariance")
 def test_a_simulated_fit_finds_what_it_was_simulated_from(tmp_path: Path) -> None:
     visits, s, A = families(400, seed=3)
     model = zoo.joint_survival(
