@@ -43,6 +43,10 @@ _log = logging.getLogger("glmm_zoo")
 
 NUTPIE_TRIED = "0.16.11"  # as in pyproject.toml
 _SLOW_GRADIENT = 150e-6  # seconds; from here on threads of Python gain more than they lose to the interpreter lock
+_NEARLY_NORMAL = {
+    "exact_normal_trajectory": True,
+    "max_step_size": 1.2,
+}  # of a turn of 2 pi; a quarter is as long as it pays
 _STATS = {  # nutpie's name of a statistic: ours, and its type
     "diverging": ("diverging", bool),
     "energy": ("energy", float),
@@ -96,7 +100,10 @@ def sample(
         return recorders.first.of_all(made, [r for chain in of_all if (r := chain.recorded) is not None])
     if compiled.program is not None:
         coordinates = compiled.coordinates
-        made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])
+        z = made.x[..., coordinates.index]
+        made.x[..., coordinates.index] = coordinates.part_of_x(z)
+        if coordinates.bends is not None:
+            made = replace(made, stats={**made.stats, "lp": made.stats["lp"] - coordinates.bends.log_jacobian(z)})
     return made
 
 
@@ -129,6 +136,7 @@ def _run(
                 seed=settings.seed,
                 target_accept=target,
                 maxdepth=MAX_TREE_DEPTH,
+                **({} if compiled.coordinates.bends is None else _NEARLY_NORMAL),
                 save_warmup=False,
                 progress_bar=progress,
                 progress_callback=None if run is None else making.look,
