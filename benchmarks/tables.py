@@ -25,12 +25,12 @@ HEADER = (
 
 
 def table(medians: Sequence[Row]) -> str:
-    """Markdown: effective draws per second of wall time and their ratios, then processor seconds to 400 effective draws, or of a fit
-    by maximum likelihood, and their ratios. A cell is empty where a tool was not run."""
+    """Markdown: effective draws per second and their ratios, then processor seconds to 400 effective draws, or of a fit by maximum
+    likelihood, and their ratios. A cell is empty where a tool was not run."""
     by = {(r["posterior"], r["tool"]): r for r in medians}
     lines = [HEADER, ["---"] * len(HEADER)]
     for posterior in dict.fromkeys(r["posterior"] for r in medians):
-        rates = {t: float(r["ess_per_s"]) for t in TITLES if (r := by.get((posterior, t), {})).get("ess_per_s")}
+        rates = rates_of([by[posterior, t] for t in TITLES if (posterior, t) in by])
         ours, best = rates.get("zoo"), max((rates[t] for t in PYMC_ROUTES if t in rates), default=None)
         cpu = {t: seconds_to_enough(by.get((posterior, t), {})) for t in TITLES}
         lines.append([
@@ -39,6 +39,13 @@ def table(medians: Sequence[Row]) -> str:
             ratio(cpu["zoo_400"], cpu["glmmTMB"]),
         ])  # fmt: skip
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def rates_of(rows: Sequence[Row]) -> dict[str, float]:
+    """Effective draws per second by tool: of processor time where all rows of a posterior have it, of wall time elsewhere."""
+    rows = [r for r in rows if r.get("ess_per_s") and r["tool"] != "zoo_400"]
+    clock = "cpu_s" if all(r.get("cpu_s") for r in rows) else "wall_s"
+    return {r["tool"]: float(r["ess"]) / float(r[clock]) for r in rows}
 
 
 def seconds_to_enough(row: Row) -> float | None:
@@ -57,7 +64,7 @@ def short(number: float | None) -> str:
 
 
 def summary(medians: Sequence[Row]) -> str:
-    """Markdown: least, median and largest of the ratios of the table, for the posteriors with which settings were chosen and for others."""
+    """Markdown: least, median and largest of the ratios of the table, of the posteriors that have them."""
     rows = [line.strip("| ").split(" | ") for line in table(medians).splitlines()[2:]]
     cells = {HEADER[k]: [float(row[k]) for row in rows if len(row) > k and row[k].strip()] for k in (2, 3, 9, 10)}
     lines = ["| ratio | posteriors | least | median | largest |", "| --- | --- | --- | --- | --- |"]
@@ -83,6 +90,7 @@ def picture(medians: Sequence[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(r["posterior"] for r in medians))[::-1]
+    rates = {name: rates_of([r for r in medians if r["posterior"] == name]) for name in names}
     fig, axes = plt.subplots(1, 2, figsize=(11, 1.2 + 0.36 * len(names)), sharey=True, layout="constrained")
     looks = zip(
         TITLES,
@@ -92,7 +100,7 @@ def picture(medians: Sequence[Row], path: Path) -> None:
     )
     for tool, marker, colour in looks:
         rows = [r for r in medians if r["tool"] == tool]
-        values = ([r.get("ess_per_s") for r in rows], [seconds_to_enough(r) for r in rows])
+        values = ([rates[r["posterior"]].get(tool) for r in rows], [seconds_to_enough(r) for r in rows])
         for ax, of, label in zip(axes, values, (TITLES[tool], None), strict=True):
             if tool in OURS and (tool == "zoo") != (ax is axes[0]):
                 of = [None] * len(of)
@@ -103,7 +111,7 @@ def picture(medians: Sequence[Row], path: Path) -> None:
     axes[0].set_yticks(range(len(names)), names)
     for ax, label in zip(
         axes,
-        ("effective draws per second of wall time", "processor seconds to 400 effective draws, or of a maximum"),
+        ("effective draws per second", "processor seconds to 400 effective draws, or of a maximum"),
         strict=True,
     ):
         if any(len(c.get_offsets()) for c in ax.collections):

@@ -43,10 +43,6 @@ _log = logging.getLogger("glmm_zoo")
 
 NUTPIE_TRIED = "0.16.11"  # as in pyproject.toml
 _SLOW_GRADIENT = 150e-6  # seconds; from here on threads of Python gain more than they lose to the interpreter lock
-_NEARLY_NORMAL = {
-    "exact_normal_trajectory": True,
-    "max_step_size": 1.2,
-}  # of a turn of 2 pi; a quarter is as long as it pays
 _STATS = {  # nutpie's name of a statistic: ours, and its type
     "diverging": ("diverging", bool),
     "energy": ("energy", float),
@@ -136,7 +132,7 @@ def _run(
                 seed=settings.seed,
                 target_accept=target,
                 maxdepth=MAX_TREE_DEPTH,
-                **({} if compiled.coordinates.bends is None else _NEARLY_NORMAL),
+                **({} if compiled.coordinates.bends is None else _nearly_normal(compiled.size)),
                 save_warmup=False,
                 progress_bar=progress,
                 progress_callback=None if run is None else making.look,
@@ -153,6 +149,12 @@ def _run(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
     return making.all_of(raw)
+
+
+def _nearly_normal(unknowns: int) -> dict[str, Any]:
+    """Steps that are exact for a normal density of unit size, a turn being 2 pi long. A quarter is as long as it pays, and with their number
+    errors let steps grow shorter like its fourth root."""
+    return {"exact_normal_trajectory": True, "max_step_size": min(1.2, 4 / unknowns**0.25)}
 
 
 class _Making:

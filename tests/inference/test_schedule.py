@@ -135,8 +135,8 @@ def test_each_chain_goes_on_from_its_own_last_draw(sampled: Any) -> None:
     assert len(np.unique(sampler.beginnings[0], axis=0)) == CHAINS
     assert len({s.seed for s in sampler.settings}) == len(sampler.made)
     assert [s.tune for s in sampler.settings] == [321] + [schedule.TUNE_ON] * (len(sampler.made) - 1)
-        assert [s.target_accept for s in sampler.settings] == [0.8] + [0.7] * (len(sampler.made) - 1)
-    assert found.runs == [schedule.Run(0.8, len(sampler.made), True, 0)]
+    assert [s.target_accept for s in sampler.settings] == [0.8] + [0.7] * (len(sampler.made) - 1)
+    assert found.runs == [schedule.Run(0.8, len(sampler.made), True, 0, 0.7)]
     other = sampled(slow, draws=4000, seed=2)[1]
     assert not {s.seed for s in other.settings} & {s.seed for s in sampler.settings}
 
