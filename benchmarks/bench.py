@@ -10,6 +10,7 @@ import contextlib
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -22,29 +23,33 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import evaluate
+import tables
 from data_sets import MissingDataError, data_path
 from prepare import POSTERIORS, prepare
 from reference_posteriors import reference
+from tables import ENOUGH, MAXIMUM, OURS, TITLES
 
 HERE = Path(__file__).parent
 CORES = str(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 BAMBI = HERE.parent / ".venv-bambi" / "bin" / "python"
 TOOLS: Mapping[str, Callable[[str, Path, Path], list[str]]] = {  # name, spec, out -> command without draws and seed
-    "zoo": lambda name, spec, out: [sys.executable, f"{HERE}/fit_zoo.py", name, f"{out}.nc"],
+    "zoo": lambda name, spec, out: [sys.executable, f"{HERE}/fit_zoo.py", "0", name, f"{out}.nc"],
+    "zoo_400": lambda name, spec, out: [sys.executable, f"{HERE}/fit_zoo.py", f"{ENOUGH}", name, f"{out}.nc"],
     "pymc": lambda name, spec, out: [sys.executable, f"{HERE}/fit_pymc.py", "pymc", f"{spec}", f"{out}.nc"],
     "nutpie": lambda name, spec, out: [sys.executable, f"{HERE}/fit_pymc.py", "nutpie", f"{spec}", f"{out}.nc"],
     "bambi": lambda name, spec, out: [f"{BAMBI}", f"{HERE}/fit_bambi.py", f"{spec}", f"{out}.nc"],
     "brms": lambda name, spec, out: ["Rscript", f"{HERE}/fit_brms.R", f"{spec}", f"{out}.rds"],
+    "lme4": lambda name, spec, out: ["Rscript", f"{HERE}/fit_maximum.R", "lme4", f"{spec}", f"{out}.rds"],
+    "glmmTMB": lambda name, spec, out: ["Rscript", f"{HERE}/fit_maximum.R", "glmmTMB", f"{spec}", f"{out}.rds"],
 }
-TITLES = {"zoo": "glmm_zoo", "pymc": "PyMC", "nutpie": "nutpie", "bambi": "bambi", "brms": "brms"}
-WRONG = 4.0  # |z| from which a fit does not count, as in tests/validation/test_peers.py
+WARM_UP = {"pymc": 1000, "nutpie": 400, "bambi": 1000, "brms": 1000}  # draws, by default
 KEY = ("posterior", "tool", "run")
 ESS = ("ess_bulk", "ess_tail", "ess_bulk_groups", "ess_tail_groups")
 NUMBERS = (
-    "wall_s", "compile_s", "sample_s", *ESS, "ess", "ess_per_s", "gradients", "ess_per_1000_gradients", "divergences", "z_max",
+    "wall_s", "cpu_s", "cpu_to_400", "compile_s", "sample_s", *ESS, "ess", "ess_per_s", "gradients", "ess_per_1000_gradients", "divergences", "z_max",
 )  # fmt: skip
-RUN_FIELDS = (*KEY, *NUMBERS, "z_at", "draws", "version", "reason")
-MEDIAN_FIELDS = ("posterior", "tool", "runs", *NUMBERS, "draws", "version", "reason")
+RUN_FIELDS = (*KEY, *NUMBERS, "z_at", "draws", "version", "reason", "day")
+MEDIAN_FIELDS = ("posterior", "tool", "runs", *NUMBERS, "draws", "version", "reason", "day")
 Row = dict[str, Any]
 
 
@@ -55,12 +60,12 @@ def absent(tool: str) -> str:
     """Why a tool cannot run here; empty where it can."""
     if tool == "bambi" and not BAMBI.exists():
         return "no .venv-bambi; make bench makes it"
-    if tool == "brms":
+    if tool in ("brms", *MAXIMUM):
         if shutil.which("Rscript") is None:
             return "R is not installed"
-        probe = "quit(status = !all(sapply(c('brms', 'jsonlite'), requireNamespace, quietly = TRUE)))"
+        probe = f"quit(status = !all(sapply(c('{tool}', 'jsonlite'), requireNamespace, quietly = TRUE)))"
         if subprocess.run(["Rscript", "-e", probe], capture_output=True).returncode:
-            return "brms is not installed"
+            return f"{tool} is not installed"
     return ""
 
 
@@ -72,6 +77,10 @@ def impossible(tool: str, spec: Mapping[str, Any]) -> str:
         return "group effects cannot be correlated"
     if spec["smooths"] and tool == "bambi":
         return "no penalised smooths"
+    if tool in MAXIMUM and (spec["smooths"] or spec["family"] in ("never_at_risk", "ordinal")):
+        return "no such model"
+    if tool == "lme4" and (not spec["groups"] or spec["family"].startswith("zero_inflated")):
+        return "no such model"
     return ""
 
 
@@ -80,17 +89,21 @@ def impossible(tool: str, spec: Mapping[str, Any]) -> str:
 
 def fit(tool: str, name: str, run: int, draws: int, timeout: float, folder: Path) -> Row:
     """Run one tool in a process of its own and judge what it saved."""
-    row: Row = {"posterior": name, "tool": tool, "run": run, "draws": draws}
+    row: Row = {"posterior": name, "tool": tool, "run": run, "draws": draws, "day": time.strftime("%Y-%m-%d")}
     spec = json.loads((folder / "spec.json").read_text())
     out = folder / tool
     for old in folder.glob(f"{tool}.*"):
         old.unlink()
     command = [*TOOLS[tool](name, folder / "spec.json", out), str(draws), str(run)]
-    command += [] if tool == "zoo" else [CORES]
+    command += [] if tool in OURS else [CORES]
+    before = _processor_seconds()
     wall, reason = _timed(command, folder / f"{tool}.log", timeout)
+    row |= {"wall_s": wall, "cpu_s": _processor_seconds() - before}
     if reason:
-        return {**row, "wall_s": wall, "reason": reason}
-    row |= {"wall_s": wall, **json.loads(out.with_suffix(".json").read_text())}
+        return {**row, "reason": reason}
+    row |= json.loads(out.with_suffix(".json").read_text())
+    if tool in MAXIMUM:
+        return row
     if tool == "brms":
         subprocess.run(["Rscript", f"{HERE}/draws_brms.R", f"{out}.rds"], check=True, capture_output=True)
     saved = evaluate.read(tool, out.with_suffix(".rds" if tool == "brms" else ".nc"), spec)
@@ -98,7 +111,27 @@ def fit(tool: str, name: str, run: int, draws: int, timeout: float, folder: Path
     row["ess"] = min(row[k] for k in ESS if k in row)
     row["ess_per_s"] = row["ess"] / wall
     row["ess_per_1000_gradients"] = 1000 * row["ess"] / row["gradients"]
+    row["cpu_to_400"] = _to_enough(row)
     return row
+
+
+def _to_enough(row: Row) -> float:
+    """Processor seconds to so many effective draws of every parameter of the population.
+
+    Ours stops there by itself; a peer's sampling is taken to be shorter or longer by the draws that it takes, its warm-up not.
+    """
+    warm_up = WARM_UP.get(row["tool"])
+    if warm_up is None:
+        return row["cpu_s"]
+    share = (warm_up + row["draws"] * ENOUGH / min(row["ess_bulk"], row["ess_tail"])) / (warm_up + row["draws"])
+    sampling = row["cpu_s"] * row["sample_s"] / row["wall_s"]
+    return row["cpu_s"] + (share - 1) * sampling
+
+
+def _processor_seconds() -> float:
+    """User's and system's, of all processes that have ended below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _timed(command: Sequence[str], log: Path, timeout: float) -> tuple[float, str]:
@@ -156,7 +189,7 @@ class Results:
             row = {"posterior": posterior, "tool": tool, "runs": len(done)}
             if done:
                 row |= {k: statistics.median(r[k] for r in done) for k in NUMBERS if all(k in r for r in done)}
-                row |= {k: done[-1][k] for k in ("draws", "version")}
+                row |= {k: done[-1][k] for k in ("draws", "version", "day") if k in done[-1]}
             if len(done) < len(rows):
                 reason = next(r["reason"] for r in rows if "reason" in r)
                 row["reason"] = f"{len(rows) - len(done)} of {len(rows)} fits: {reason}" if done else reason
@@ -183,59 +216,6 @@ def _write(path: Path, fields: Sequence[str], rows: Sequence[Row]) -> None:
     partial.replace(path)
 
 
-def table(medians: Sequence[Row]) -> str:
-    """Markdown: our ESS per second, and how many times that of each peer it is."""
-    tools = [t for t in TOOLS if any(r["tool"] == t for r in medians)]
-    peers = [t for t in tools if t != "zoo"]
-    by = {(r["posterior"], r["tool"]): r for r in medians}
-    lines = [
-        f"| posterior | {TITLES['zoo']}: s | ESS / s | " + " | ".join(f"x {TITLES[t]}" for t in peers) + " |",
-        "|---|---|---|" + "---|" * len(peers),
-    ]
-    for posterior in dict.fromkeys(r["posterior"] for r in medians):
-        ours = by.get((posterior, "zoo"), {})
-        cells = [f"{ours['wall_s']:.1f}", _per_second(ours)] if ours.get("ess_per_s") else ["", ""]
-        for tool in peers:
-            theirs = by.get((posterior, tool), {})
-            comparable = ours.get("ess_per_s") and theirs.get("ess_per_s")
-            ratio = f"{ours['ess_per_s'] / theirs['ess_per_s']:.3g}" if comparable else ""
-            cells.append(ratio + (" (wrong)" if theirs.get("z_max", 0) >= WRONG else ""))
-        lines.append(f"| {posterior} | " + " | ".join(cells) + " |")
-    reasons = [f"{r['posterior']}, {TITLES[r['tool']]}: {r['reason']}" for r in medians if r.get("reason")]
-    return "\n".join([*lines, "", *reasons])
-
-
-def _per_second(row: Row) -> str:
-    return f"{row['ess_per_s']:.3g}" + (" (wrong)" if row["z_max"] >= WRONG else "")
-
-
-def picture(medians: Sequence[Row], path: Path) -> None:
-    """ESS per second of every posterior and tool on a log scale; hollow where the means are not the reference's."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    done = [r for r in medians if r.get("ess_per_s")]
-    names = list(dict.fromkeys(r["posterior"] for r in done))[::-1]
-    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.42 * len(names)), layout="constrained")
-    for (tool, title), marker, colour in zip(
-        TITLES.items(), "osD^v", ("#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#7f7f7f"), strict=True
-    ):
-        rows = [r for r in done if r["tool"] == tool]
-        faces = ["none" if r["z_max"] >= WRONG else colour for r in rows]
-        x, y = [r["ess_per_s"] for r in rows], [names.index(r["posterior"]) for r in rows]
-        ax.scatter(x, y, s=48, marker=marker, facecolors=faces, edgecolors=colour, label=title, zorder=3)
-    ax.set_xscale("log")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_xlabel("effective draws of the worst parameter per second, from process start to saved draws")
-    ax.grid(axis="x", which="both", alpha=0.3)
-    ax.grid(axis="y", alpha=0.3)
-    ax.margins(y=0.3 / len(names))
-    fig.legend(loc="outside upper center", ncols=len(TITLES), frameon=False)
-    fig.savefig(path, dpi=150)
-
-
 # ----------------------------------------------------------------------------------------------------------------- main
 
 
@@ -250,6 +230,8 @@ def _progress(row: Row) -> str:
     start = f"run {row['run']} {row['posterior']} {TITLES[row['tool']]}:"
     if "reason" in row:
         return f"{start} {row['reason']}"
+    if "ess" not in row:
+        return f"{start} {row['cpu_s']:.1f} s of processor"
     return (
         f"{start} {row['wall_s']:.1f} s ({row['compile_s']:.1f} compiling, {row['sample_s']:.1f} sampling), worst ESS "
         f"{row['ess']:.0f}, {row['ess_per_s']:.3g} per second, {row['divergences']} divergences, "
@@ -294,8 +276,11 @@ def main() -> None:
         print(_progress(row), flush=True)
     medians = results.medians()
     if any(r.get("ess_per_s") for r in medians):
-        picture(medians, arguments.out / "results.png")
-    print("\n" + table(medians))
+        tables.picture(medians, arguments.out / "results.png")
+    text = tables.table(medians)
+    if arguments.out == HERE:
+        tables.write(HERE / "README.md", text)
+    print("\n" + text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""One fit by this project, as `glmm-zoo fit` does it: `fit_zoo.py NAME OUT DRAWS SEED`; writes OUT and OUT's .json."""
+"""One fit by this project, as `glmm-zoo fit` does it: `fit_zoo.py EFFECTIVE NAME OUT DRAWS SEED`; writes OUT and OUT's .json.
+
+EFFECTIVE is the number of `--effective`, or 0 for the default.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ def build(name: str) -> Any:
     )
 
 
-def main(name: str, out: str, draws: str, seed: str) -> None:
-    tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), progress=False)
+def main(effective: str, name: str, out: str, draws: str, seed: str) -> None:
+    tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), effective=int(effective) or None, progress=False)
     zoo.save(tree, out, overwrite=True)
     run = metadata(tree)
     facts = {

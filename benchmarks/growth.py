@@ -2,6 +2,7 @@
 
     python benchmarks/growth.py                                  the table, to growth.csv
     python benchmarks/growth.py --rows 1000000 --groups 100000 --sample --draws 400 --tune 300    one size, and a fit
+    python benchmarks/growth.py --fits 10000         whole fits up to so many rows, with lme4 and glmmTMB, to growth_fits.csv
 
 Seconds of build (table to model), of the reference pass, of compiling and of 1000 gradients on one core; peak memory of
 the process, the data included.
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,6 +40,42 @@ def simulated(rows: int, groups: int) -> pd.DataFrame:
     eta = -0.5 + X @ [0.3, -0.2, 0.1, 0.5] + u[g, 0] + u[g, 1] * X[:, 3]
     y = (rng.uniform(size=rows) < 1 / (1 + np.exp(-eta))).astype(int)
     return pd.DataFrame({"y": y, **dict(zip("abct", X.T, strict=True)), "g": g})
+
+
+PEERS = {  # R: data d, formula f -> a fit
+    "lme4": "lme4::glmer(f, d, binomial)",
+    "glmmTMB": "glmmTMB::glmmTMB(f, d, binomial)",
+}
+
+
+def fits(most: int, path: Path) -> None:
+    """Whole fits of ten rows a group at defaults, each in a process of its own: processor seconds and peak memory of ours, with what its
+    draws are worth, and of maximum likelihood."""
+    with path.open("w", newline="") as file, tempfile.TemporaryDirectory() as folder:
+        fields = ("rows", "groups", "tool", "cpu_s", "memory_gb", "ess", "r_hat", "gradients")
+        writer = csv.DictWriter(file, fields, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        for rows in (r for r in (10**3, 10**4, 10**5, 10**6) if r <= most):
+            groups, table = rows // 10, Path(folder) / "d.csv"
+            simulated(rows, groups).to_csv(table, index=False)
+            ours = [sys.executable, __file__, "--rows", str(rows), "--groups", str(groups), "--sample"]
+            r = f'd <- read.csv("{table}"); d$g <- factor(d$g); f <- {FORMULA}; print('
+            for tool, command in {
+                "ours": ours,
+                **{p: ["Rscript", "-e", f"{r}{call})"] for p, call in PEERS.items()},
+            }.items():
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                assert process.stdout is not None
+                told = process.stdout.read()
+                _, status, used = os.wait4(process.pid, 0)
+                if status:
+                    sys.exit(f"{tool} failed with {rows} rows")
+                line = {"rows": rows, "groups": groups, "tool": tool, "cpu_s": round(used.ru_utime + used.ru_stime, 1)}
+                line |= {"memory_gb": round(used.ru_maxrss / 2**20, 2)}
+                line |= json.loads(told.splitlines()[-1]) if tool == "ours" else {}
+                writer.writerow(line)
+                file.flush()
+                print(line, flush=True)
 
 
 def gigabytes() -> float:
@@ -95,7 +134,11 @@ def main() -> None:
     parser.add_argument("--sample", action="store_true", help="fit it too")
     parser.add_argument("--draws", type=int)
     parser.add_argument("--tune", type=int)
+    parser.add_argument("--fits", type=int, metavar="ROWS", help="whole fits up to so many rows, with lme4 and glmmTMB")
     given = parser.parse_args()
+    if given.fits:
+        fits(given.fits, HERE / "growth_fits.csv")
+        return
     if given.rows:
         settings = {name: value for name in ("draws", "tune") if (value := getattr(given, name))}
         print(json.dumps(measure(given.rows, given.groups, settings if given.sample else None)))

@@ -20,7 +20,7 @@ from fit_zoo import REFERENCES
 
 from glmm_zoo.plans.groups import groups_of
 
-POSTERIORS = {reference.file: reference for reference in REFERENCES}
+POSTERIORS = {reference.file: reference for reference in REFERENCES if reference.benchmark}
 FAMILIES = {
     "hierarchical_logistic": "binomial",
     "stepped_wedge": "binomial",

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from data_sets import data_set
@@ -32,7 +32,8 @@ def reference(name: str) -> dict[str, Any]:
 class Reference:
     """`names` maps the peer's parameter to an element of our posterior as ArviZ names it.
 
-    `priors` add to `PRIORS`; None takes one away.
+    `priors` add to `PRIORS`; None takes one away. `benchmark` says that `benchmarks/` fit it with all tools: "tuned" where settings of
+    ours were chosen with it in sight, "new" where none was.
     """
 
     file: str
@@ -42,6 +43,12 @@ class Reference:
     names: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
     priors: Mapping[str, str | None] = field(default_factory=dict)
+    benchmark: Literal["", "tuned", "new"] = ""
+
+
+def _as_ours(*names: str) -> dict[str, str]:
+    """The names of a peer that has ours."""
+    return {name: name for name in names}
 
 
 MONTHS = 'bdi ~ bdi_pre + C(treatment, ref="TAU") * C(month)'
@@ -131,6 +138,7 @@ REFERENCES = (
             "b_period4": "beta[period[4]]",
             "sd_herd__Intercept": "sd_herd[Intercept]",
         },
+        benchmark="tuned",
     ),
     Reference(
         "airquality_mi",
@@ -259,6 +267,7 @@ REFERENCES = (
             "sd_patientID__Intercept": "sd_patientID[Intercept]",
         },
         {"success": "moderate or severe"},
+        benchmark="tuned",
     ),
     Reference(
         "seeds_binomial_olre",
@@ -272,6 +281,7 @@ REFERENCES = (
             "b_seed_type:extract": "beta[seed_type:extract]",
             "sd_plate__Intercept": "sd_plate[Intercept]",
         },
+        benchmark="tuned",
     ),
     Reference(
         "sim_logit_nested_slopes",
@@ -289,6 +299,7 @@ REFERENCES = (
             "cor_id__Intercept__t": "corr_id[Intercept, t]",
         },
         priors={"corr": "LKJ(2)"},
+        benchmark="tuned",
     ),
     Reference(
         "roaches_nb_offset",
@@ -304,6 +315,7 @@ REFERENCES = (
         },
         {"exposure": "exposure2"},
         {"sd": None, "alpha": "Gamma(2, 0.5)"},
+        benchmark="tuned",
     ),
     Reference(
         "pbc_gamma",
@@ -405,6 +417,7 @@ REFERENCES = (
             "cor_subject__Intercept__Visit": "corr_subject[Intercept, Visit]",
         },
         priors={"corr": "LKJ(2)"},
+        benchmark="tuned",
     ),
     Reference(
         "owls_zinb_offset",
@@ -423,6 +436,7 @@ REFERENCES = (
             "zi": "zi",
         },
         priors={"alpha": "Gamma(2, 0.5)", "zi": "Beta(1, 1)"},
+        benchmark="tuned",
     ),
     Reference(
         "grouseticks_poisson_nested",
@@ -438,6 +452,7 @@ REFERENCES = (
             "sd_INDEX__Intercept": "sd_INDEX[Intercept]",
             "sd_LOCATION__Intercept": "sd_LOCATION[Intercept]",
         },
+        benchmark="tuned",
     ),
     Reference(
         "sim_sw_hussey_hughes",
@@ -453,6 +468,7 @@ REFERENCES = (
         },
         {"correlation": "nested_exchangeable"},
         {"effect": "Normal(0, 2.5)"},
+        benchmark="tuned",
     ),
     Reference(
         "sim_never_at_risk_poisson",
@@ -469,6 +485,7 @@ REFERENCES = (
         },
         {"never": "~ w", "exposure": "exposure"},
         {"never_Intercept": "StudentT(3, 0, 2.5)", "never_beta": "Normal(0, 2.5)"},
+        benchmark="tuned",
     ),
     Reference(
         "sim_gamm_poisson",
@@ -483,6 +500,7 @@ REFERENCES = (
             "sds_sx_1": "s_x_sd",
         },
         priors={"s_x_sd": "Exponential(0.2)"},
+        benchmark="tuned",
     ),
     Reference(
         "wine_ordinal",
@@ -499,6 +517,7 @@ REFERENCES = (
             "sd_judge__Intercept": "sd_judge[Intercept]",
         },
         priors={"Intercept": None, "cutpoints": "StudentT(3, 0, 2.5)"},
+        benchmark="tuned",
     ),
     Reference(
         "beat_the_blues_unstructured",
@@ -663,6 +682,128 @@ REFERENCES = (
         },
         {"reference": "no"},
         {"corr": "LKJ(2)"},
+    ),
+    Reference(
+        "ohio_wheeze",
+        "geepack_ohio.csv",
+        "hierarchical_logistic",
+        "resp ~ age * smoke + (1 | id)",
+        _as_ours("Intercept", "beta[age]", "beta[smoke]", "beta[age:smoke]", "sd_id[Intercept]"),
+        benchmark="new",
+    ),
+    Reference(
+        "verbagg_crossed",
+        "lme4_VerbAgg_r2.csv",
+        "hierarchical_logistic",
+        "r2 ~ Anger + Gender + btype + situ + mode + (1 | id) + (1 | item)",
+        _as_ours(
+            "Intercept",
+            "beta[Anger]",
+            "beta[Gender[M]]",
+            "beta[btype[scold]]",
+            "beta[btype[shout]]",
+            "beta[situ[self]]",
+            "beta[mode[want]]",
+            "sd_id[Intercept]",
+            "sd_item[Intercept]",
+        ),
+        {"success": "Y"},
+        benchmark="new",
+    ),
+    Reference(
+        "melanoma_nested",
+        "mlmRev_Mmmec.csv",
+        "poisson",
+        "deaths ~ uvb + (1 | nation / region)",
+        _as_ours("Intercept", "beta[uvb]", "sd_nation[Intercept]", "sd_nation:region[Intercept]"),
+        {"exposure": "expected"},
+        benchmark="new",
+    ),
+    Reference(
+        "epil_poisson_nested",
+        "MASS_epil.csv",
+        "poisson",
+        "y ~ lbase * trt + lage + V4 + (1 | subject / period)",
+        _as_ours(
+            "Intercept",
+            "beta[lbase]",
+            "beta[trt[progabide]]",
+            "beta[lage]",
+            "beta[V4]",
+            "beta[lbase:trt[progabide]]",
+            "sd_subject[Intercept]",
+            "sd_subject:period[Intercept]",
+        ),
+        benchmark="new",
+    ),
+    Reference(
+        "fruits_nb_nested",
+        "lme4_Arabidopsis.csv",
+        "negative_binomial",
+        "total.fruits ~ C(nutrient) * amd + C(rack) + status + (1 | popu / gen)",
+        _as_ours(
+            "Intercept",
+            "beta[nutrient[8]]",
+            "beta[amd[unclipped]]",
+            "beta[rack[2]]",
+            "beta[status[Petri.Plate]]",
+            "beta[status[Transplant]]",
+            "beta[nutrient[8]:amd[unclipped]]",
+            "sd_popu[Intercept]",
+            "sd_popu:gen[Intercept]",
+            "alpha",
+        ),
+        priors={"alpha": "Gamma(2, 0.5)"},
+        benchmark="new",
+    ),
+    Reference(
+        "salamanders_zinb",
+        "glmmTMB_Salamanders.csv",
+        "zero_inflated_negative_binomial",
+        "count ~ mined + spp + (1 | site)",
+        _as_ours(
+            "Intercept",
+            "beta[mined[yes]]",
+            "beta[spp[DF]]",
+            "beta[spp[DM]]",
+            "beta[spp[EC-A]]",
+            "beta[spp[EC-L]]",
+            "beta[spp[GP]]",
+            "beta[spp[PR]]",
+            "sd_site[Intercept]",
+            "alpha",
+            "zi",
+        ),
+        priors={"alpha": "Gamma(2, 0.5)", "zi": "Beta(1, 1)"},
+        benchmark="new",
+    ),
+    Reference(
+        "articles_zinb",
+        "pscl_bioChemists.csv",
+        "zero_inflated_negative_binomial",
+        "art ~ fem + mar + kid5 + phd + ment",
+        _as_ours(
+            "Intercept", "beta[fem[Women]]", "beta[mar[Single]]", "beta[kid5]", "beta[phd]", "beta[ment]", "alpha", "zi"
+        ),
+        priors={"sd": None, "alpha": "Gamma(2, 0.5)", "zi": "Beta(1, 1)"},
+        benchmark="new",
+    ),
+    Reference(
+        "soup_ordinal",
+        "ordinal_soup.csv",
+        "ordinal",
+        "sureness ~ test + (1 | respondent)",
+        _as_ours(
+            "beta[test]",
+            "cutpoints[1|2]",
+            "cutpoints[2|3]",
+            "cutpoints[3|4]",
+            "cutpoints[4|5]",
+            "cutpoints[5|6]",
+            "sd_respondent[Intercept]",
+        ),
+        priors={"Intercept": None, "cutpoints": "StudentT(3, 0, 2.5)"},
+        benchmark="new",
     ),
 )
 

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import tables
+
 from glmm_zoo import registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PYMC_ROUTES = ("pymc", "nutpie", "bambi")
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
@@ -59,27 +61,9 @@ def table_of_systems(old: str) -> str:
     return markdown_table(["builder (alias)", "what it models", "cards"], rows)
 
 
-def table_of_speed(old: str) -> str:
-    """One row for each posterior of benchmarks/results.csv. What the data are is written by hand in the second column."""
+def medians() -> list[dict[str, str]]:
     with (ROOT / "benchmarks" / "results.csv").open(newline="") as file:
-        results = {(row["posterior"], row["tool"]): row for row in csv.DictReader(file)}
-    rows = []
-    for posterior in dict.fromkeys(name for name, _ in results):
-        per_second = {
-            t: float(r["ess_per_s"]) for (name, t), r in results.items() if name == posterior and r["ess_per_s"]
-        }
-        zoo = per_second["zoo"]
-        best = max(per_second[tool] for tool in PYMC_ROUTES if tool in per_second)
-        described = cells_by_key(old).get(posterior, ["", ""])[1]
-        seconds = f"{float(results[posterior, 'zoo']['wall_s']):.1f}"
-        brms = short(zoo / per_second["brms"]) if "brms" in per_second else "no such model"
-        rows.append([f"`{posterior}`", described, seconds, short(zoo), short(zoo / best), brms])
-    return markdown_table(["posterior", "model", "seconds", "effective draws / s", "x best of PyMC", "x brms"], rows)
-
-
-def short(number: float) -> str:
-    """Two significant digits below 100, whole numbers above, as `8.3`, `21` and `1067`."""
-    return f"{number:.0f}" if number >= 10 else f"{number:.1f}"
+        return list(csv.DictReader(file))
 
 
 def table_of_cards(_: str) -> str:
@@ -108,7 +92,8 @@ def table_of_decisions(_: str) -> str:
 
 TABLES: Mapping[tuple[Path, str], Callable[[str], str]] = {
     (README, "systems"): table_of_systems,
-    (README, "speed"): table_of_speed,
+    (README, "speed"): lambda _: tables.summary(medians()),
+    (ROOT / "benchmarks" / "README.md", "results"): lambda _: tables.table(medians()),
     (ROOT / "models" / "README.md", "cards"): table_of_cards,
     (ROOT / "models" / "README.md", "licences"): table_of_licences,
     (ROOT / "docs" / "decisions" / "README.md", "decisions"): table_of_decisions,

@@ -51,9 +51,17 @@ class Compiled:
     def size(self) -> int:
         return len(self.start)
 
-    def in_coordinates_from(self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Compiled:
+    @property
+    def can_be_bent(self) -> bool:
+        """Whether coordinates can be bent: where nutpie moves all unknowns."""
+        return self.program is not None and self.blocks is None
+
+    def in_coordinates_from(
+        self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float, *, bent: bool = False
+    ) -> Compiled:
         """The same in coordinates estimated from draws, see `Coordinates.estimated_from`."""
-        return replace(self, coordinates=self.coordinates.estimated_from(draws, elements, effective))
+        coordinates = self.coordinates.estimated_from(draws, elements, effective, bent=bent)
+        return replace(self, coordinates=coordinates)
 
     def value_and_gradient_of_z(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         """The density and its gradient as functions of z, for callers in Python."""
@@ -71,12 +79,14 @@ class Compiled:
 
     def program_of_z(self) -> Function | None:
         """The same in machine code; None from JAX."""
+        from glmm_zoo.inference.kernel.bent import Bent
         from glmm_zoo.inference.kernel.machine import InCoordinates
 
         at = self.coordinates
         if self.program is None or not len(at.index):
             return self.program
-        return InCoordinates(self.program, at.index, at.mean, at.root)
+        straight = InCoordinates(self.program, at.index, at.mean, at.root)
+        return straight if at.bends is None else Bent(straight, at.index, at.bends)
 
 
 def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from glmm_zoo.inference import bends
+from glmm_zoo.inference.bends import Bends
 
 MOST_CORRELATED = 100  # elements whose correlations are estimated from draws
 
@@ -36,14 +39,15 @@ class SamplerStart:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The coordinates z that the sampler moves: x[index] = mean + root z[index], and x = z for all other elements.
+    """The coordinates z that the sampler moves: x[index] = mean + root w, and x = z for all other elements.
 
-    `index` (m,), `mean` (m,), `root` (m, m) lower triangular.
+    w (m,) is z[index], with `bends` what they make of it. `index` (m,), `mean` (m,), `root` (m, m) lower triangular.
     """
 
     index: np.ndarray
     mean: np.ndarray
     root: np.ndarray
+    bends: Bends | None = None
 
     def x_of(self, z: np.ndarray) -> np.ndarray:
         """The unconstrained vectors (..., n)."""
@@ -59,21 +63,25 @@ class Coordinates:
 
     def part_of_x(self, z: np.ndarray) -> np.ndarray:
         """x[index] of z[index] (..., m)."""
-        return self.mean + z @ self.root.T
+        return self.mean + (z if self.bends is None else self.bends.forward(z)) @ self.root.T
 
     def part_of_z(self, x: np.ndarray) -> np.ndarray:
         """z[index] of x[index] (..., m)."""
-        return (x - self.mean) @ np.linalg.inv(self.root).T
+        w = (x - self.mean) @ np.linalg.inv(self.root).T
+        return w if self.bends is None else self.bends.backward(w)
 
     def with_block(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Coordinates:
-        """The same with a block of elements that were not among its own."""
+        """The same, not bent, with a block of elements that were not among its own."""
         m = len(self.index)
         whole = np.zeros((m + len(index),) * 2)
         whole[:m, :m], whole[m:, m:] = self.root, root
         return Coordinates(np.append(self.index, index), np.append(self.mean, mean), whole)
 
-    def estimated_from(self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Coordinates:
-        """Coordinates in which these elements, as they vary between draws, are uncorrelated and of unit size.
+    def estimated_from(
+        self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float, *, bent: bool = False
+    ) -> Coordinates:
+        """Coordinates in which these elements, as they vary between draws, are uncorrelated and of unit size; and where they are to
+        be `bent`, each by itself about normal.
 
         The parts of `draws` x (chains, draws, n) are together worth `effective` independent ones. The fewer they are for
         an element, the less is made of its correlations; with too many elements the coordinates stay as they are.
@@ -87,7 +95,10 @@ class Coordinates:
         covariance = np.cov(z.T).reshape(m, m)
         covariance *= np.where(np.eye(m, dtype=bool), 1.0, effective / (effective + m))
         root = np.linalg.cholesky(covariance + 1e-9 * np.eye(m))
-        return Coordinates(wider.index, wider.mean + wider.root @ z.mean(axis=0), wider.root @ root)
+        straight = Coordinates(wider.index, wider.mean + wider.root @ z.mean(axis=0), wider.root @ root)
+        if not bent:
+            return straight
+        return replace(straight, bends=bends.fitted((z - z.mean(axis=0)) @ np.linalg.inv(root).T, effective))
 
 
 UNCHANGED = Coordinates(np.zeros(0, int), np.zeros(0), np.zeros((0, 0)))  # z = x

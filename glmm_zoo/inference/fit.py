@@ -90,8 +90,8 @@ def fit(
         Draws are made until every parameter that is no group effect or weight of a smooth has so many effective ones, in bulk and
         tails, or 8 times `draws` are made; `draws` is then the most that are kept of each chain. 400 is what `check` asks for.
     target_accept
-        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
-        the start again at 0.95, then 0.99, as long as a transition diverged.
+        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, 0.7 where chains go
+        on in bent coordinates, and from the start again at 0.95, then 0.99, as long as a transition diverged.
     parameterization
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.

@@ -14,7 +14,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,8 @@ class KeptChains:
         """Where the chains of the next run of the schedule are kept, and what they begin with."""
         self._runs += 1
         begun = hashlib.sha256(repr((json.dumps(self.key, sort_keys=True), asdict(settings))).encode())
-        for array in (beginnings, coordinates.index, coordinates.mean, coordinates.root):
+        bent = () if coordinates.bends is None else astuple(coordinates.bends)
+        for array in (beginnings, coordinates.index, coordinates.mean, coordinates.root, *bent):
             begun.update(np.ascontiguousarray(array).tobytes())
         return KeptRun(self, self._runs, begun.hexdigest())
 

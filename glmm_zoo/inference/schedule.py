@@ -31,6 +31,7 @@ REST = 7e8  # gradients x (rows + unknowns) that take as long as all of a small 
 AFFORDABLE = 1.5e9  # of the draws that are made beyond those asked for
 MOST_KEPT = 5e7  # numbers in memory
 TUNE_ON = 100  # warm-up draws where a chain goes on from draws
+TARGET_ON = 0.7  # of the acceptance probability where it does so in coordinates estimated from draws, if none was given
 FEWEST = 100  # draws of each chain that are made at once where a number of effective ones is wanted
 MARGIN = 1.1  # times as many draws as it seems to take
 
@@ -38,12 +39,15 @@ MARGIN = 1.1  # times as many draws as it seems to take
 @dataclass(frozen=True)
 class Run:
     """Draws made with one target: how many parts each chain has, whether coordinates were estimated from draws between
-    them, and how many transitions after warm-up diverged."""
+    them, how many transitions after warm-up diverged, the target of the later parts where it was another, and how many
+    transitions diverged in a part that was made again."""
 
     target_accept: float
     parts: int
     coordinates_from_draws: bool
     divergences: int
+    target_on: float | None = None
+    divergences_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def _sample_once(
     recording: Recording | None,
 ) -> Sampled:
     """Draws thinned as the settings say, or as far as it pays; where they are recorded as they are made, not at all."""
+    given = settings.target_accept is not None
     settings = replace(settings, target_accept=target)
     own = _without_group_effects(model)
     beginnings = first_beginnings(compiled, own, settings.chains, settings.seed)
@@ -100,39 +105,74 @@ def _sample_once(
     begun = settings if wanted is None else replace(settings, draws=wanted.at_first)
     parts, cut_short = [sample(compiled, begun, beginnings, recording=recording)], False
     anew = target <= TARGETS[0] and len(own) <= MOST_CORRELATED
+    onward = _Onward(compiled, settings, own, sample, anew=anew, lower=not given)
     if wanted is not None:
-        parts, cut_short = _until_effective(compiled, parts[0], wanted, own, sample, anew=anew)
+        parts, cut_short = _until_effective(parts[0], wanted, onward)
         thin = wanted.thin(parts)
     else:
         if not (settings.thin or recording or parts[0].interrupted):
-            parts, cut_short = _continued(compiled, parts[0], settings, own, model.rows, sample, anew=anew)
+            parts, cut_short = _continued(parts[0], model.rows, onward)
         thin = len(parts)
     draws = joined_and_thinned(parts, thin)
-    run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences)
+    run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences, *onward.about(parts))
     if wanted is not None:
         settings = replace(settings, draws=draws.x.shape[1])
     return Sampled(draws, settings, settings.thin or thin, [run], cut_short)
 
 
-def _continued(
-    compiled: Compiled,
-    first: Draws,
-    settings: Settings,
-    own: np.ndarray,
-    rows: int,
-    sample: Callable[..., Draws],
-    *,
-    anew: bool,
-) -> tuple[list[Draws], bool]:
+class _Onward:
+    """Makes the parts after the first, in which each chain goes on from its own last draw: `anew` in coordinates estimated from
+    the draws there are, which are no good where draws diverge. Elements `own` are all but the group effects.
+
+    Bent coordinates and their long steps are given up where a part diverges: it is made again in straight ones, at the first target.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        settings: Settings,
+        own: np.ndarray,
+        sample: Callable[..., Draws],
+        *,
+        anew: bool,
+        lower: bool,
+    ):
+        self.compiled, self.own, self.anew = compiled, own, anew
+        self._settings, self._sample = replace(settings, tune=TUNE_ON, thin=1, effective=None), sample
+        self._bent, self._lower, self._again = anew and compiled.can_be_bent, lower, 0
+
+    def part(self, parts: Sequence[Draws], effective: float, draws: int, *, anew: bool) -> Draws:
+        """The next one, of so many draws; those there are are worth `effective` independent ones."""
+        seed = _seed_of_part(self._settings.seed, len(parts))
+        on = replace(self._settings, draws=draws, seed=seed)
+        made = self._made(parts, effective, on, anew=anew)
+        if made.divergences and self._bent and not made.interrupted:
+            self._bent, self._again = False, made.divergences
+            made = self._made(parts, effective, on, anew=anew).with_cost_of(made)
+        return made
+
+    def _made(self, parts: Sequence[Draws], effective: float, on: Settings, *, anew: bool) -> Draws:
+        bent = self._bent and anew
+        if anew:
+            draws = [p.x for p in parts]
+            self.compiled = self.compiled.in_coordinates_from(draws, self.own, effective, bent=bent)
+        on = replace(on, target_accept=TARGET_ON) if bent and self._lower else on
+        return self._sample(self.compiled, on, parts[-1].x[:, -1])
+
+    def about(self, parts: Sequence[Draws]) -> tuple[float | None, int]:
+        """The target of later parts where it is another, and how many transitions diverged in one that was made again."""
+        lower = self._bent and self._lower and len(parts) > 1
+        return TARGET_ON if lower else None, self._again
+
+
+def _continued(first: Draws, rows: int, onward: _Onward) -> tuple[list[Draws], bool]:
     """Equally many draws over and over, beginning with the first, to be thinned to as many as the first has; and whether a signal
     kept them from going on.
 
-    Each chain goes on from its own last draw, and only if the chains of the first part agree: R-hat then sees in the parts
-    what it saw in the first.
-
-    Chains go on as long as what is kept gains by a larger share than the time grows; `anew` in coordinates estimated from the
-    draws there are, which are no good where draws diverge. The worst of the elements `own`, all but the group effects, counts.
+    Chains go on only if those of the first part agree: R-hat then sees in the parts what it saw in the first; and as long as what is
+    kept gains by a larger share than the time grows. The worst of the elements that are no group effects counts.
     """
+    compiled, own = onward.compiled, onward.own
     cost = first.gradients * (rows + compiled.size)
     most = min(MOST_THIN, 1 + int(AFFORDABLE / cost), int(MOST_KEPT / first.x.size))
     parts, bulk, tail = [first], np.zeros(len(own)), np.zeros(len(own))
@@ -147,11 +187,8 @@ def _continued(
             break
         if interrupts.received():
             return parts, True
-        if anew:
-            compiled = compiled.in_coordinates_from([p.x for p in parts], own, effective)
-        on = replace(settings, tune=TUNE_ON, thin=1, seed=_seed_of_part(settings.seed, made))
         try:
-            parts.append(sample(compiled, on, x[:, -1]))
+            parts.append(onward.part(parts, effective, x.shape[1], anew=onward.anew))
         except KeyboardInterrupt:  # before a draw
             return parts, True
     return parts, False
@@ -197,9 +234,7 @@ def _made(parts: Sequence[Draws]) -> int:
     return sum(part.x.shape[1] for part in parts)
 
 
-def _until_effective(
-    compiled: Compiled, first: Draws, wanted: _Wanted, own: np.ndarray, sample: Callable[..., Draws], *, anew: bool
-) -> tuple[list[Draws], bool]:
+def _until_effective(first: Draws, wanted: _Wanted, onward: _Onward) -> tuple[list[Draws], bool]:
     """Draws until there are as many effective ones as wanted, each part about as long as the parts before say that it takes."""
     parts = [first]
     while not (parts[-1].interrupted or parts[-1].divergences):
@@ -209,12 +244,8 @@ def _until_effective(
             break
         if interrupts.received():
             return parts, True
-        if anew and _agree(first, own):
-            compiled = compiled.in_coordinates_from([p.x for p in parts], own, found)
-        seed = _seed_of_part(wanted.settings.seed, len(parts))
-        on = replace(wanted.settings, draws=more, tune=TUNE_ON, thin=1, effective=None, seed=seed)
         try:
-            parts.append(sample(compiled, on, parts[-1].x[:, -1]))
+            parts.append(onward.part(parts, found, more, anew=onward.anew and _agree(first, onward.own)))
         except KeyboardInterrupt:  # before a draw
             return parts, True
     return parts, False

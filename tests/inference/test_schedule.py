@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,8 +135,8 @@ def test_each_chain_goes_on_from_its_own_last_draw(sampled: Any) -> None:
     assert len(np.unique(sampler.beginnings[0], axis=0)) == CHAINS
     assert len({s.seed for s in sampler.settings}) == len(sampler.made)
     assert [s.tune for s in sampler.settings] == [321] + [schedule.TUNE_ON] * (len(sampler.made) - 1)
-    assert {s.target_accept for s in sampler.settings} == {0.8}
-    assert found.runs == [schedule.Run(0.8, len(sampler.made), True, 0)]
+    assert [s.target_accept for s in sampler.settings] == [0.8] + [0.7] * (len(sampler.made) - 1)
+    assert found.runs == [schedule.Run(0.8, len(sampler.made), True, 0, 0.7)]
     other = sampled(slow, draws=4000, seed=2)[1]
     assert not {s.seed for s in other.settings} & {s.seed for s in sampler.settings}
 
@@ -219,6 +220,24 @@ def test_a_target_that_was_given_is_kept(sampled: Any) -> None:
     assert found.runs == [schedule.Run(0.9, 1, False, 5)]
     higher = sampled(slow, draws=4000, target_accept=0.9)[0].runs
     assert higher[0].parts > 1 and not higher[0].coordinates_from_draws
+
+
+def test_parts_in_coordinates_from_draws_have_a_lower_target_unless_one_was_given(sampled: Any) -> None:
+    found, sampler = sampled(slow, draws=4000)
+    assert len(sampler.settings) > 1
+    assert [s.target_accept for s in sampler.settings] == [0.8] + [0.7] * (len(sampler.settings) - 1)
+    assert found.settings.target_accept == 0.8 and found.runs[0].target_on == 0.7
+    found, sampler = sampled(slow, draws=4000, target_accept=0.8)
+    assert {s.target_accept for s in sampler.settings} == {0.8} and found.runs[0].target_on is None
+
+
+def test_a_part_that_diverges_in_bent_coordinates_is_made_again_in_straight_ones(sampled: Any) -> None:
+    found, sampler = sampled(slow, {0.8: 0, 0.7: 5}.get, draws=4000)
+    assert [s.target_accept for s in sampler.settings] == [0.8, 0.7] + [0.8] * (found.thin - 1)
+    assert sampler.settings[1] == replace(sampler.settings[2], target_accept=0.7)  # the same part
+    run = found.runs[-1]
+    assert len(found.runs) == 1 and run.divergences == 0 and run.divergences_before == 5 and run.target_on is None
+    assert found.draws.gradients == 100 * len(sampler.settings)
 
 
 @pytest.mark.parametrize("draws", range(1, 9))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.errors import plural
 from glmm_zoo.results.diagnostics import abandoned_runs
 from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.numbers import NO_BREAK, column_decimals, probability, whole, written
@@ -83,6 +84,9 @@ def _sampling(settings: dict[str, Any], seconds: float) -> str:
     joined = ""
     if last["parts"] > 1:
         anew = " in new coordinates" if last["coordinates_from_draws"] else ""
+        anew += f" with target_accept {on:g}" if (on := last.get("target_on")) else ""
+        if before := last.get("divergences_before", 0):
+            anew += f", one part once more in shorter steps after {plural(before, 'divergent transition')}"
         joined = (
             f", in {last['parts']} parts, each chain going on from its own last draw after "
             f"{settings['tune_between']} more{anew}"
