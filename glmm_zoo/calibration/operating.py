@@ -99,7 +99,7 @@ class OperatingCharacteristics:
         return f"{self.study.title}: {plural(int(table['simulations'].iloc[0]), 'simulation')} of each truth, in which nothing is decided."
 
     def __repr__(self) -> str:
-        return f"{self.sentence}\n\n{self.table.T.to_string(float_format='%.3g')}"
+        return f"{self.sentence}\n\n{self.table.T.to_string(float_format='{:.3g}'.format)}"
 
 
 def _characteristics(found: pd.DataFrame, decide: Decision) -> dict[str, Any]:

@@ -189,6 +189,7 @@ def test_the_characteristics_of_records() -> None:
         row = OperatingCharacteristics(Study("t", [decide], [Truth("t", {})], 1, {}, {}), (*records, failed)).table.loc[
             "a", "t"
         ]
+        assert what in repr(OperatingCharacteristics(Study("t", [decide], [Truth("t", {})], 1, {}, {}), records))
         assert row["is"] == what and row["simulations"] == 4 and row["failed"] == 1
         assert row["bias"] == pytest.approx(0.0) and row["coverage"] == 0.75 and row["decided"] == 0.75
         assert row["mcse_decided"] == pytest.approx(np.sqrt(0.75 * 0.25 / 4)) and row["width"] == pytest.approx(1.375)

@@ -232,7 +232,7 @@ def test_a_users_case_and_its_wrong_number(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert code == ExitCode.DONE and "passed" in said
     record = json.loads((out / "qualification.json").read_text())
-    assert record["passed"] and [r["state"] for r in record["performance"]] == ["passed", "passed"]
+    assert record["passed"] and [r["state"] for r in record["performance"]] == ["noted", "passed", "passed"]
     page = (out / "qualification.html").read_text()
     assert "&lt;b&gt;of&lt;/b&gt;" in page and "<i>" not in page and "a &amp; b" in page and "http" not in page
     case_file(
