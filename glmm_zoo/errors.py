@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
+import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class InputError(ValueError):
@@ -33,6 +37,11 @@ class FitError(RuntimeError):
 
 class ZooWarning(UserWarning):
     """The model or the result is made, but its user should know something before trusting it."""
+
+
+def warn(sentence: str) -> None:
+    """Tell a user of something to know before trusting a model or result; the place told is their own line."""
+    warnings.warn(sentence, ZooWarning, skip_file_prefixes=(_PACKAGE,))
 
 
 def raise_all(problems: Collection[str]) -> None:

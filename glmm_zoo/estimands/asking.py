@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all, shown
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all, shown, warn
 from glmm_zoo.estimands.averages import Question, quantity_asked
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
@@ -226,7 +225,7 @@ def settings_asked(
         for name, sentence in _extrapolations(outcome, rows, values):
             if name not in told:
                 told.add(name)
-                warnings.warn(sentence, ZooWarning, stacklevel=4)
+                warn(sentence)
         cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
 

@@ -9,13 +9,12 @@ Averaged over rows in each draw: standardised over covariates. Those of competin
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.errors import InputError, warn
 from glmm_zoo.estimands.competing_causes import values_over_time
 from glmm_zoo.estimands.fitted import INCIDENCE, MEDIAN, OF_CAUSES, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
@@ -85,11 +84,9 @@ def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
         grid = horizon * (np.arange(_GRID + 1) / _GRID) ** 2
         return Quantity(scale, ("",), lambda p: of_scale(p, SURVIVAL, grid.tolist()), combine=_median(grid))
     if times[-1] > horizon:
-        warnings.warn(
+        warn(
             f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: survival rests on the form of the hazard "
-            "there",
-            ZooWarning,
-            stacklevel=6,
+            "there"
         )
     causes = outcome.levels if scale in OF_CAUSES and outcome.levels else ("",)
     return Quantity(scale, causes, lambda p: of_scale(p, scale, times), tuple(times), label="cause")

@@ -11,7 +11,6 @@ Averaged over rows in each draw: standardised over covariates, which stay as the
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.errors import InputError, warn
 from glmm_zoo.estimands.averages import weighted_sums
 from glmm_zoo.estimands.event_integral import Nodes, RowEffects, RowHazards
 from glmm_zoo.estimands.event_numbers import check_scale, log_frailty
@@ -196,11 +195,9 @@ def event_question(
             f"times end at {times[-1]:g}, and the first subject of the fit entered at {events.origin:g}: nothing is known before; give later times"
         )
     if times[-1] > events.horizon:
-        warnings.warn(
+        warn(
             f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {events.horizon:g}: the baseline hazard rests on its form and its "
-            "prior there",
-            ZooWarning,
-            stacklevel=6,
+            "prior there"
         )
     causes = events.causes if scale in OF_CAUSES else ("",)
     notes = {} if notes is None else notes

@@ -12,7 +12,6 @@ import io
 import json
 import platform
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, listing
+from glmm_zoo.errors import InputError, listing, warn
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.locks import locked
@@ -173,9 +172,7 @@ class KeptChains:
                 replace_file(self.folder / name, content, digest(content))
             except OSError as err:
                 if not self._warned:
-                    warnings.warn(
-                        f"{err}; the fit goes on, but what is not kept is lost if it is interrupted", ZooWarning, 2
-                    )
+                    warn(f"{err}; the fit goes on, but what is not kept is lost if it is interrupted")
                 self._warned = True
                 return
             self.count += 1

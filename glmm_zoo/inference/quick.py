@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import FitError, ZooWarning
+from glmm_zoo.errors import FitError, warn
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
@@ -63,7 +62,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
     if model.preview_note:
-        warnings.warn(f"{model.preview_note}; sample with fit before using them", ZooWarning, stacklevel=2)
+        warn(f"{model.preview_note}; sample with fit before using them")
     estimates: MeansAndSds = {}
     for prefix, predictor in approximation.predictors.items():
         estimates |= _coefficients(model, prefix, predictor)

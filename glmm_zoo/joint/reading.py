@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, attempt, plural, raise_all
+from glmm_zoo.errors import InputError, attempt, plural, raise_all, warn
 from glmm_zoo.families.baselines import read_baseline_hazard
 from glmm_zoo.families.time_laws import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
@@ -26,7 +26,6 @@ from glmm_zoo.joint.unmeasured import AllSubjects, subjects_without_a_course, wi
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.plans.reading import warn
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, parameter, sd_default
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, SomeRows, take_columns, take_columns_with_gaps

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, listing, plural, raise_all
+from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all, warn
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.partly_observed import partly_observed
@@ -324,8 +323,3 @@ def remark(single: SingleOutcome, sentences: Sequence[str]) -> SingleOutcome:
     for sentence in sentences:
         warn(sentence)
     return replace(single, notes=(*single.notes, *sentences))
-
-
-def warn(sentence: str) -> None:
-    """Tell the user of a builder something to know before trusting the fit."""
-    warnings.warn(sentence, ZooWarning, stacklevel=4)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, listing, plural
+from glmm_zoo.errors import InputError, ZooWarning, listing, plural, warn
 from glmm_zoo.formulas.change import changed_formula
 from glmm_zoo.inference.settings import SETTING_NAMES
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
@@ -126,7 +126,7 @@ def changed_model(
     dropped = spec["data"]["dropped"] if data is None else 0
     notes = [_rows_not_in_the_file(dropped, spec["data"]["source"])] if dropped else []
     for note in notes:
-        warnings.warn(note, ZooWarning, stacklevel=2)
+        warn(note)
     if "families" in options and isinstance(call.formula, Mapping):
         call = replace(call, formula=list(call.formula))
     changed = {name: _changed_option(call.options.get(name), value) for name, value in options.items()}
@@ -325,7 +325,7 @@ def _with_known_priors(call: BuilderCall, tree: xr.DataTree) -> Model:
         if not lost:
             raise
     sentence = f"priors of the former fit for {listing(lost)} are left out: this model has no such parameter"
-    warnings.warn(sentence, ZooWarning, stacklevel=3)
+    warn(sentence)
     return _with_known_priors(replace(call, priors={k: p for k, p in call.priors.items() if k not in lost}), tree)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, listing
+from glmm_zoo.errors import InputError, listing, warn
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.smooths.bases import Basis
 from glmm_zoo.plans.options import OptionType, read_option
@@ -114,11 +113,9 @@ def _given_grid(smooths: Sequence[SmoothCurve], at: Mapping[str, Sequence[float]
 
 def _warn_of_extrapolation(name: str, x: np.ndarray, basis: Basis) -> None:
     if basis.beyond(x).any():
-        warnings.warn(
+        warn(
             f"values of {name!r} from {x.min():g} to {x.max():g} go beyond the data, {basis.lower:g} to {basis.upper:g}: "
-            "the curve is an extrapolation there",
-            ZooWarning,
-            stacklevel=4,  # the caller of `curves`
+            "the curve is an extrapolation there"
         )
 
 

@@ -7,7 +7,6 @@ not name are not looked at.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, raise_all, warn
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.level_tables import WithLevelTables
@@ -114,7 +113,7 @@ def take_columns(
     if left_out.any():
         columns = {name: c.take(~left_out) for name, c in columns.items()}
     for sentence in (s for column in columns.values() for s in _labels_spelt_twice(column)):
-        warnings.warn(sentence, ZooWarning, stacklevel=3)
+        warn(sentence)
         notes = (*notes, sentence)
     row_numbers = _row_numbers(data, len(left_out))[~left_out]
     return Table(columns, len(row_numbers), source, notes, dropped, row_numbers, data)

@@ -216,8 +216,9 @@ def test_a_covariate_of_subjects_is_warned_of() -> None:
     build = {"formula": "y ~ t + mi(base) + (1 | s)", "impute": {"base": "~ 1"}}
     with pytest.warns(
         zoo.ZooWarning, match="'base' has one value within each s, and .* takes the 4 gaps of one s for as many"
-    ):
+    ) as told:
         zoo.hierarchical_linear(_of_subjects(0), **build)
+    assert {warning.filename for warning in told} == {__file__}, "the place that is told is the user's line"
     zoo.hierarchical_linear(_of_subjects(1e-9), **build)
     single = _of_subjects(0)
     single.loc[[13, 14, 15, 29, 30, 31, 45, 46, 47], "base"] = 0.3  # one gap a subject

@@ -14,11 +14,10 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from glmm_zoo.errors import ZooWarning
+from glmm_zoo.errors import warn
 
 _log = logging.getLogger("glmm_zoo")
 
@@ -69,11 +68,9 @@ def kept(folder: Path | None, source: str, compile_source: Callable[[], bytes]) 
 
 @functools.cache
 def _say_unused(folder: Path, wrong: str) -> None:
-    warnings.warn(
+    warn(
         f"the folder of compiled code {str(folder)!r} is not used: it {wrong}; give it to yourself alone "
-        "(chown, chmod 700), or remove it, and the next fit starts sooner",
-        ZooWarning,
-        stacklevel=3,
+        "(chown, chmod 700), or remove it, and the next fit starts sooner"
     )
 
 

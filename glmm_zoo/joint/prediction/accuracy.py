@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, listing, raise_all
+from glmm_zoo.errors import InputError, listing, raise_all, warn
 from glmm_zoo.joint.events import Events, read_events
 from glmm_zoo.joint.prediction import accuracy_measures
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
@@ -91,10 +90,8 @@ def accuracy_by_horizon(
     if not ids:
         raise InputError(f"nobody is at risk at the landmark {landmark:g}; choose an earlier one")
     if of_the_fit:
-        warnings.warn(
-            "the model was fitted to these subjects and their events: accuracy for others is lower; give tables of other subjects",
-            ZooWarning,
-            stacklevel=3,
+        warn(
+            "the model was fitted to these subjects and their events: accuracy for others is lower; give tables of other subjects"
         )
     prediction = dynamic_prediction(
         tree, longitudinal, survival, landmark=landmark, times=list(horizons), ids=ids, draws=draws, seed=seed

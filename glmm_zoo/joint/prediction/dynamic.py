@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, plural, raise_all
+from glmm_zoo.errors import InputError, attempt, plural, raise_all, warn
 from glmm_zoo.joint.followed_rows import quoted_ids
 from glmm_zoo.joint.hazards import KRONROD
 from glmm_zoo.joint.prediction.effect_sampler import EFFECT_POINTS, FRACTIONS, PredictionDraws, draw_predictions
@@ -109,19 +108,15 @@ def dynamic_prediction(
     _check_memory(fit, len(subjects.ids), len(u), draws)
     horizon = fit.hazard.events.horizon
     if u[-1] > horizon:
-        warnings.warn(
+        warn(
             f"times up to {u[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: the baseline hazard rests on its form and its "
-            "prior there",
-            ZooWarning,
-            stacklevel=2,
+            "prior there"
         )
     predicted = _finite_predictions(fit, subjects, u, draws, seed)
     doubtful = [i for i, ess in zip(subjects.ids, predicted.ess, strict=True) if ess < _DOUBTFUL_ESS]
     if doubtful:
-        warnings.warn(
-            f"{fit.id} {quoted_ids(doubtful)}: less than {_DOUBTFUL_ESS:.0%} of the points for the effects are effective; compare seeds, with more draws",
-            ZooWarning,
-            stacklevel=2,
+        warn(
+            f"{fit.id} {quoted_ids(doubtful)}: less than {_DOUBTFUL_ESS:.0%} of the points for the effects are effective; compare seeds, with more draws"
         )
     return _prediction_dataset(fit, subjects, u, predicted, prob, draws)
 

@@ -3,14 +3,13 @@ possible."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, warn
 from glmm_zoo.families.event_status import intervals, read_status
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.joint.event_checks import contradictions
@@ -125,11 +124,11 @@ def asked_subjects(
             "a prediction is of subjects who are free of it then: choose an earlier landmark, or leave them out"
         )
     if dead and not of_the_fit:
-        _tell(
+        warn(
             f"{fit.id} {quoted_ids(dead)}: had the event by the landmark {landmark:g}; left out, nothing is left to predict"
         )
     if [i for i in unseen if i not in left_out]:
-        _tell(
+        warn(
             f"{fit.id} {quoted_ids(unseen)}: not followed at the landmark; the prediction supposes that they were free of the event then"
         )
     return tuple(asked), np.array([landmarks[i] for i in asked])
@@ -139,7 +138,7 @@ def tell_without_event_row(fit: FittedJointModel, visited: Sequence[str], known:
     """Say who has visits and no row of the event, and so is not predicted."""
     lost = [i for i in visited if i not in set(known)]
     if lost:
-        _tell(
+        warn(
             f"{fit.id} {quoted_ids(lost)}: visits, but no row in survival, which says whom to predict; left out; give a row with {fit.id} and "
             "the covariates of the event for each"
         )
@@ -203,7 +202,3 @@ def check_values(fit: FittedJointModel, visits: Table, event_rows: Table, asked:
                     f"{high:g}; correct it, since nothing can be predicted so far outside"
                 )
     raise_all(problems)
-
-
-def _tell(sentence: str) -> None:
-    warnings.warn(sentence, ZooWarning, stacklevel=5)
