@@ -130,8 +130,10 @@ def _fit(checks: Sequence[FitCheck]) -> Judgement:
 
 def _told(check: FitCheck, several: bool) -> tuple[str, ...]:
     """The sentences of a check, of one of several outcomes with its name before the first: "SBP: along week, ..."."""
+    if not (several and check.outcome and check.sentences):
+        return check.sentences
     first, *others = check.sentences
-    return (f"{check.outcome}: {first[0].lower()}{first[1:]}" if several and check.outcome else first, *others)
+    return (f"{check.outcome}: {first[0].lower()}{first[1:]}", *others)
 
 
 # -------------------------------------------------------------------------------------------------------------- design
