@@ -44,8 +44,8 @@ def table(medians: Sequence[Row]) -> str:
 def rates_of(rows: Sequence[Row]) -> dict[str, float]:
     """Effective draws per second by tool: of processor time where all rows of a posterior have it, of wall time elsewhere."""
     rows = [r for r in rows if r.get("ess_per_s") and r["tool"] != "zoo_400"]
-    clock = "cpu_s" if all(r.get("cpu_s") for r in rows) else "wall_s"
-    return {r["tool"]: float(r["ess"]) / float(r[clock]) for r in rows}
+    by_processor = all(r.get("cpu_s") for r in rows)
+    return {r["tool"]: float(r["ess"]) / float(r["cpu_s"]) if by_processor else float(r["ess_per_s"]) for r in rows}
 
 
 def seconds_to_enough(row: Row) -> float | None:
