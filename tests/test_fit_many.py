@@ -29,7 +29,7 @@ data = "first.csv"
 
 [[fits]]
 name = "second.year"
-data = "../second.csv"
+data = "second.csv"
 formula = "y ~ x"
 priors = { beta = "Normal(0, 1)" }
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             at / f"{name}.csv", index=False
         )
     (here / "third.csv").write_text("y,x,g\n0,1,a\n1,,b\n")
-    (here / "manifest.toml").write_text(MANIFEST)
+    (here / "manifest.toml").write_text(MANIFEST.replace("second.csv", (tmp_path / "second.csv").as_posix()))
     monkeypatch.chdir(here)
     return here
 
@@ -66,7 +66,7 @@ def test_each_fit_is_made_once_and_one_that_fails_stops_no_other(
     assert sorted(p.name for p in (folder / "fits").iterdir()) == ["first.nc", "second.year.nc"]
 
     alone = zoo.fit(
-        zoo.hierarchical_logistic(pd.read_csv("../second.csv"), "y ~ x", priors={"beta": "Normal(0, 1)"}),
+        zoo.hierarchical_logistic(pd.read_csv(folder.parent / "second.csv"), "y ~ x", priors={"beta": "Normal(0, 1)"}),
         draws=150, tune=200, thin=1, seed=3, progress=False,
     )  # fmt: skip
     stored = zoo.load("fits/second.year.nc")

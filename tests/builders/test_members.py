@@ -187,7 +187,8 @@ def test_the_transport_makes_effects_of_a_gaussian_model_standard_normal():
 
 
 def _risk(eta, variance):
-    x, w = np.polynomial.hermite_e.hermegauss(60)
+    x = np.linspace(-9, 9, 401)  # the trapezoid rule
+    w = np.exp(-(x**2) / 2)
     return expit(eta[:, None] + np.sqrt(variance)[:, None] * x) @ (w / w.sum())
 
 

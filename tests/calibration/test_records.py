@@ -74,7 +74,6 @@ except OSError as err:
     assert ask(tmp_path / "s")[1] == [2, 3]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
 def test_a_killed_process_leaves_whole_records_and_no_lock(tmp_path: Path) -> None:
     code = f"""
 import os, signal, sys

@@ -230,14 +230,6 @@ def test_predictors_that_disagree_on_a_factor_are_refused() -> None:
         zoo.hierarchical_linear(visits(), "y ~ (1 |p| gr(g, cov=A))", dispersion="~ (1 |p| g)", tables=tables)
 
 
-def test_a_joint_model_of_survival_refuses_tables() -> None:
-    frame = visits().assign(years=3.0, death=1)
-    with pytest.raises(zoo.InputError, match="has effects that are independent between levels"):
-        zoo.joint_survival(
-            frame, frame, "y ~ x + (1 | gr(g, cov=A))", event="Surv(years, death) ~ 1", tables={"A": covariance()}
-        )
-
-
 def test_a_map_in_parts_is_noted() -> None:
     model = zoo.hierarchical_linear(visits(), CAR.format("bym2"), tables={"W": neighbours(*PARTS)})
     assert any(

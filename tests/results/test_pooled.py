@@ -157,8 +157,8 @@ def test_absolute_sentences_say_medians_and_intervals(exposure, sign):
     nnt = finding.tables["absolute"].loc["number needed to treat"]
     np.testing.assert_allclose(nnt.astype(float), [1 / abs(middle), fewest, most])
     assert finding.sentences[2] == (
-        f"One event {'fewer' if sign < 0 else 'more'} for every {np.ceil(1 / abs(middle)):.0f} treated "
-        f"({np.ceil(fewest):.0f} to {np.ceil(most):.0f})."
+        f"One event {'fewer' if sign < 0 else 'more'} for every {1 / abs(middle):.0f} treated "
+        f"({fewest:.0f} to {most:.0f})."
     )
 
 
@@ -192,8 +192,8 @@ def test_nnt_of_an_interval_around_zero_runs_through_infinity():
     finding = pooled.find(tree_of(effect, np.ones(1001), model), 0.95)
     assert "nnt" not in finding.quantities and "number needed to treat" not in finding.tables["absolute"].index
     low, high = np.quantile(expit(np.log(0.25) + effect) - 0.2, [0.025, 0.975])
-    assert f"{np.ceil(-1 / low):.0f} or more for one to have no event (NNTB)" in finding.sentences[2]
-    assert f"to {np.ceil(1 / high):.0f} or more for one to have one (NNTH)" in finding.sentences[2]
+    assert f"{-1 / low:.0f} or more for one to have no event (NNTB)" in finding.sentences[2]
+    assert f"to {1 / high:.0f} or more for one to have one (NNTH)" in finding.sentences[2]
 
 
 @pytest.mark.filterwarnings("error")

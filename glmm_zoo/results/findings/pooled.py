@@ -153,8 +153,8 @@ def _absolute_sentences(
 
 
 def _number(difference: float) -> str:
-    """Persons to treat, rounded up to a whole person."""
-    return whole(float(np.ceil(1 / abs(difference) - 1e-9)))
+    """Persons to treat, rounded as in tables."""
+    return whole(1 / abs(difference))
 
 
 def _amount(p0: float, measure: _Measure) -> str:
