@@ -5,7 +5,7 @@ A study is a TOML file, or a model with the same words as arguments of `simulate
     schema = 1
     title = "Two arms of 60"
     model = "hierarchical_linear"
-    data = "design.csv"            # rows and covariates, with any response; beside this file. Or [design], of simulate_design
+    data = "design.csv"            # rows and covariates, with any response, as seen from this file. Or [design], of simulate_design
     formula = "y ~ treat"
 
     [priors]

@@ -131,8 +131,10 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def sampler_words(sampling: Mapping[str, Any]) -> str:
     """ "nutpie NUTS; 4 chains x 1000 draws kept (each the last of 4) after 500 for warm-up; target acceptance 0.8; seed 1"."""
+    on = (sampling.get("runs") or [{}])[-1].get("target_on")
+    target = f"target acceptance {sampling['target_accept']:g}{f' and, after the first part, {on:g}' if on else ''}"
     thinned = f" (each the last of {sampling['thin']})" if sampling["thin"] > 1 else ""
     return (
         f"{sampling['sampler']}; {plural(sampling['chains'], 'chain')} × {sampling['draws']} draws kept{thinned} after "
-        f"{sampling['tune']} for warm-up; target acceptance {sampling['target_accept']:g}; seed {sampling['seed']}"
+        f"{sampling['tune']} for warm-up; {target}; seed {sampling['seed']}"
     )

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 import glmm_zoo as zoo
+from glmm_zoo.report.reproduce import sampler_words
 from glmm_zoo.results import storage
 from glmm_zoo.results.report import wording
 
@@ -55,3 +56,24 @@ def test_priors_are_by_name_one_in_a_line(tree: xr.DataTree) -> None:
     storage.write_metadata(copy, content)
     lines = wording.overview(copy)["priors"].splitlines()
     assert lines == ["Intercept ~ Normal(0, 5)", "beta[a] ~ Normal(0, 1)", "beta[b] ~ Normal(0, 2)"]
+
+
+def test_the_report_says_how_later_parts_were_made(tree: xr.DataTree) -> None:
+    copy = tree.copy(deep=True)
+    content = storage.metadata(copy)
+    run = {"target_accept": 0.8, "parts": 2, "divergences": 0, "coordinates_from_draws": True}
+    content["sampling"] |= {
+        "runs": [run | {"target_on": 0.7, "divergences_before": 0}],
+        "tune_between": 100,
+        "target_accept": 0.8,
+    }
+    storage.write_metadata(copy, content)
+    assert (
+        "100 more in new coordinates, target_accept 0.8, 0.7 after the first part, seed 3"
+        in wording.overview(copy)["sampled"]
+    )
+    assert "target acceptance 0.8 and, after the first part, 0.7; seed 3" in sampler_words(content["sampling"])
+    content["sampling"]["runs"] = [run | {"target_on": None, "divergences_before": 2}]
+    storage.write_metadata(copy, content)
+    told = "in new coordinates, one part once more in shorter steps after 2 divergent transitions, target_accept 0.8, seed 3"
+    assert told in wording.overview(copy)["sampled"]

@@ -84,14 +84,15 @@ def _sampling(settings: dict[str, Any], seconds: float) -> str:
     joined = ""
     if last["parts"] > 1:
         anew = " in new coordinates" if last["coordinates_from_draws"] else ""
-        anew += f" with target_accept {on:g}" if (on := last.get("target_on")) else ""
         if before := last.get("divergences_before", 0):
             anew += f", one part once more in shorter steps after {plural(before, 'divergent transition')}"
         joined = (
             f", in {last['parts']} parts, each chain going on from its own last draw after "
             f"{settings['tune_between']} more{anew}"
         )
-    target = f"target_accept {settings['target_accept']:g}" + (f" ({abandoned})" if abandoned else "")
+    target = f"target_accept {settings['target_accept']:g}"
+    target += f", {on:g} after the first part" if (on := last.get("target_on")) else ""
+    target += f" ({abandoned})" if abandoned else ""
     return (
         f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']} of warm-up{joined}, {target}, "
         f"seed {settings['seed']}, {written(seconds, 1)}{NO_BREAK}s"
