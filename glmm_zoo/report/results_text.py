@@ -20,7 +20,7 @@ from glmm_zoo.report.serial_words import process_results
 from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
-from glmm_zoo.results.figures.effects import LOGARITHMS
+from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words
 from glmm_zoo.results.figures.estimated import fitted_family
 from glmm_zoo.results.figures.value_words import column_and_level, comparison_words, multiplied
 from glmm_zoo.results.network_slopes import slope_words
@@ -327,7 +327,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         one, other = inside.split(", ", 1)
         where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
         yield (
-            f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')}{where} was "
+            f"The correlation of the {_effect(parts, one)} and the {_effect(parts, other)}{where} was "
             f"{_written(table.loc[name], 'number')}."
         )
     for own in parts.outcomes[0].family.own if len(parts.outcomes) == 1 else ():
@@ -354,23 +354,24 @@ def _scale(parts: Parts) -> str:
     return scale if len(parts.outcomes) == 1 else ""
 
 
-def _effect(parts: Parts, name: str) -> str:
-    """ "sd_id[logy:time]" as "slope of time of logy"; "intercept"."""
-    effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
-    prefix, found, inner = effect.partition(":")
-    named = _of_predictor(parts, prefix) if parts.outcomes[0].causes else outcome_words_of(parts, prefix)
-    of = " of the zero part" if prefix == "zi" else f" of {named}"
-    of = f" of the log {LOGARITHMS[prefix]}" if prefix in LOGARITHMS else of
-    if found and inner == "Intercept":
-        return f"intercept{of}"
-    plain = re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(inner if found else effect))
-    return "intercept" if effect == "Intercept" else f"slope of {plain}{of if found else ''}"
+def _effect(parts: Parts, effect: str) -> str:
+    """ "logy:time" as "slope of time of logy", "arm[B: new]" as "slope of B: new"; "intercept"."""
+    first, _, rest = effect.partition(":")
+    if not any(first in group["predictors"] for group in parts.spec["groups"].values() if first):
+        return _effect_alone(parts, effect)
+    named = _of_predictor(parts, first) if parts.outcomes[0].causes else outcome_words_of(parts, first)
+    of = " of the zero part" if first == "zi" else f" of {named}"
+    return _effect_alone(parts, rest) + (f" of the log {LOGARITHMS[first]}" if first in LOGARITHMS else of)
+
+
+def _effect_alone(parts: Parts, effect: str) -> str:
+    return "intercept" if effect == "Intercept" else f"slope of {coefficient_words(parts.about, effect)}"
 
 
 def _of_effect(parts: Parts, group: Mapping[str, Any], name: str) -> str:
     """ " for the slope of time", where several effects have a standard deviation, " in drug" where strata have their own."""
     stratum, effect = stratum_of(group, name.removesuffix("]").split("[", 1)[1])
-    of = f" for the {_effect(parts, f'[{effect}]')}" if len(group["effects"]) > 1 or not stratum else ""
+    of = f" for the {_effect(parts, effect)}" if len(group["effects"]) > 1 or not stratum else ""
     return of + (f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else "")
 
 

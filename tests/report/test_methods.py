@@ -107,3 +107,19 @@ def test_without_estimates_there_are_still_parameters() -> None:
     first, results = methods(tree, Answer(None))
     assert results.startswith(f"Medians with 95{PERCENT} credible intervals: the residual standard deviation was ")
     assert "Averages" not in first
+
+
+def test_slopes_of_levels_with_a_colon_and_of_products_are_named_whole() -> None:
+    rng, n = np.random.default_rng(1), 120
+    data = pd.DataFrame(
+        {
+            "y": rng.normal(size=n),
+            "arm": ["A: old", "B: new"] * (n // 2),
+            "x": rng.normal(size=n),
+            "g": np.arange(n) % 8,
+        }
+    )
+    model = zoo.hierarchical_linear(data.astype({"g": "str"}), "y ~ arm * x + (1 + arm * x | g)")
+    told = zoo.paragraphs(zoo.fit(model, draws=50, tune=200, chains=2, thin=1, seed=1, progress=False))["results"]
+    assert " for the slope of B: new" in told and " for the slope of B: new × x" in told and "arm[" not in told
+    assert "The correlation of the slope of B: new and the slope of x was" in told
