@@ -30,7 +30,7 @@ from glmm_zoo.results.summary import repeated_correlations
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-GROUP_EFFECTS = 3  # of each factor
+GROUP_EFFECTS = 16  # of each factor, the first ones
 _KINDS = {
     "group effects": r"(^|_)u_.*\[",
     "standard deviations": r"(^|_)(sd_|sigma)",
@@ -44,7 +44,7 @@ LOG_LIKELIHOOD, PREDICTION, COMPARISON = "log-likelihood", "prediction of the fi
 def ranks_of_truth(truth: xr.DataTree, tree: xr.DataTree, model: Model, rng: np.random.Generator) -> dict[str, float]:
     """The rank of every quantity of a fit of the data that were drawn with the truth.
 
-    Quantities are all parameters but group effects, of which there are three of each factor, the expected response in the first row,
+    Quantities are all parameters but group effects, of which there are at most sixteen of each factor, the expected response in the first row,
     the first comparison that answers the fit's question, and the joint log-likelihood of the data.
     """
     of_parameters = {str(v.name) for v in determined_by_the_prior(model)}  # others may depend on the responses too
