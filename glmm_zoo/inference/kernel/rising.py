@@ -1,6 +1,6 @@
 """`families.rising` and its slope as LLVM code.
 
-Where y is small in all lanes they are a product and its derivative, one factor after the other; else the difference of two of
+Where 1 + a is below 1024 in all lanes, and y + a within the table, they are differences of two values of `log_gamma_table`; else of two of
 Stirling's series, from a on, or from a + 8 on where a is below 8.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, branch, do_while, larger
+from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, both, branch, larger
+from glmm_zoo.inference.kernel.log_gamma_table import MOST, log_gamma
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
 
 RISING = ("log_rising", "rising_slope")
-_FEW = 40.0  # factors
+_MOST_LOW = 1024.0  # up to here the table keeps what is left of two values that are nearly the same
 _LEAST_LARGE = 8.0  # from here on Stirling's series is right
 _MOST_LOG = 700.0
 
@@ -24,27 +25,12 @@ def rising_definition(b: Lines, name: str) -> list[str]:
     number, zero, one = b.number, b.number(0.0), b.number(1.0)
     log_a = b.select(b.compare("olt", "%log_a", number(_MOST_LOG)), "%log_a", number(_MOST_LOG))
     a, less = b.function("exp", log_a), b.sub("%y", one)
-    branch(b, all_lanes(b, b.compare("ole", "%y", number(_FEW))), "few", "many")
-    begin(b, "few")
-    scale = b.div(one, larger(b, a, one))
-    base = b.select(b.compare("olt", a, one), a, one)
-
-    def factors(state: list[str]) -> tuple[list[str], str]:
-        """Two more."""
-        j, product, slope = state
-        shares, times = [], []
-        for _ in range(2):
-            counts = b.compare("olt", j, "%y")
-            shares.append(b.select(counts, b.mul(j, scale), zero))
-            times.append(b.select(counts, b.add(base, shares[-1]), one))
-            j = b.add(j, one)
-        more, both = b.fma(shares[1], times[0], b.mul(shares[0], times[1])), b.mul(*times)
-        return [j, b.mul(product, both), b.fma(slope, both, b.mul(more, product))], b.compare("olt", j, "%y")
-
-    _, product, slope = do_while(b, "factors", [(b.type, x) for x in (one, one, zero)], factors)
-    below = b.select(b.compare("olt", log_a, zero), log_a, zero)
-    value = b.sub(b.function("log", product), b.mul(less, below))
-    _give(b, value, b.neg(b.div(slope, product)))
+    low, high = b.add(a, one), b.add(a, larger(b, "%y", one))
+    inside = both(b, "and", b.compare("olt", low, number(_MOST_LOW)), b.compare("olt", high, number(MOST)))
+    branch(b, all_lanes(b, inside), "table", "many")
+    begin(b, "table")
+    (value, slope), (value_low, slope_low) = (log_gamma(b, x) for x in (high, low))
+    _give(b, b.sub(b.sub(value, value_low), b.mul(less, log_a)), b.sub(b.mul(a, b.sub(slope, slope_low)), less))
     begin(b, "many")
     moved = b.compare("olt", a, number(_LEAST_LARGE))
     low = b.select(moved, b.add(a, number(8.0)), a)
