@@ -57,7 +57,7 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
         case "lgamma":
             return ((a, E("mul", g, E("digamma", a))),)
         case "log_rising":
-            return ((b, E("mul", g, E("rising_slope", a, b))),)
+            return ((b, E("mul", g, E("rising_slope", *node.args))),)
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)

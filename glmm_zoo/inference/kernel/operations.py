@@ -318,7 +318,7 @@ def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> Expressio
 
 
 def _rising(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
-    return t.elementwise(lambda y, log_a: t.E("rising_slope" if op.slope else "log_rising", y, log_a), inputs)
+    return t.elementwise(lambda *args: t.E("rising_slope" if op.slope else "log_rising", *args), inputs)
 
 
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
