@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from glmm_zoo.families.conway_maxwell import CLOSE, CLOSER
-from glmm_zoo.inference.kernel import conway_maxwell, conway_table, log_gamma_table, rising
+from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, log_gamma_table, rising
 
 
 def hexadecimal(value: float) -> str:
@@ -78,9 +78,7 @@ class Lines:
 
     def _mixed(self, a: str, b: str, step: int, first: int) -> str:
         """Of a and of b, in turn, the lanes of a block of `step` that are `first` lanes on."""
-        lanes = [
-            lane + first if not lane & step else lane + first - step + self.lanes for lane in range(self.lanes)
-        ]
+        lanes = [lane + first if not lane & step else lane + first - step + self.lanes for lane in range(self.lanes)]
         mask = ", ".join(f"i32 {lane}" for lane in lanes)
         return self(f"shufflevector {self.type} {a}, {self.type} {b}, <{self.lanes} x i32> <{mask}>")
 
@@ -247,11 +245,14 @@ MACHINE_FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
 
 
 LARGE_FUNCTIONS: dict[str, Callable[[Lines, str], list[str]]] = {
+    conway_maxwell.LOG_FACTORIALS: conway_maxwell.log_factorials_definition,
     "conway": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSE),
     "conway_nodes": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSER),
     "rising": rising.rising_definition,
     log_gamma_table.NAME: log_gamma_table.definition,
     "conway_table": conway_table.table_definition,
+    "conway_plane": conway_plane.plane_definition,
+    conway_plane.FILL: conway_plane.fill_definition,
 }
 
 
