@@ -153,6 +153,8 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b.select(b.compare("uge" if op == "max" else "ule", *args), *args)
         case "select":
             return b.select(*args)
+        case "known_slopes":
+            return args[0]
         case "and" | "or":
             return b(f"{op} {boolean} {args[0]}, {args[1]}")
         case "not":
