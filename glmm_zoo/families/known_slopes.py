@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.families.tensors import Tensor, elementwise_operation, import_pytensor
 
 
-def with_slopes(value: Tensor, *slopes: tuple[Tensor, Tensor]) -> Tensor:
+def with_known_slopes(value: Tensor, *slopes: tuple[Tensor, Tensor]) -> Tensor:
     """The value, whose slope in each x is the one beside it. Second derivatives are not known."""
     return known_slopes()()(value, *(x for pair in slopes for x in pair))
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from glmm_zoo.families.links import log_1m_exp_minus
-from glmm_zoo.families.known_slopes import with_slopes
+from glmm_zoo.families.known_slopes import with_known_slopes
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 
 _T = np.arange(-3.2, 4.01, 0.15)
@@ -162,4 +162,4 @@ def _between(function: Callable[[Tensor, np.ndarray], Tensor], many: int, a: Ten
     v, total, slope, total_by_a = 2 * t - 1, powers[many - 1], 0.0, by_a[many - 1]
     for k in reversed(range(many - 1)):
         slope, total, total_by_a = slope * v + total, total * v + powers[k], total_by_a * v + by_a[k]
-    return with_slopes(total, (t, 2 * slope), (a, total_by_a))
+    return with_known_slopes(total, (t, 2 * slope), (a, total_by_a))

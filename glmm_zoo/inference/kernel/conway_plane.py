@@ -23,7 +23,7 @@ _SHIFT, _FIRST = 52 - _BITS, (1023 + _LEAST) << _BITS
 _COLUMNS = round((TABLE_TO - TABLE_FROM) * CELLS_PER_UNIT)
 _ROW = 16  # numbers for a power of nu: 8 of the entropy, 6 of E log y!, none, and whether the cell is filled
 _CELL = POINTS * _ROW
-SIZE = (_COLUMNS * _OCTAVES << _BITS) * _CELL
+PLANE_SIZE = (_COLUMNS * _OCTAVES << _BITS) * _CELL
 
 
 def plane_definition(b: Lines, name: str) -> list[str]:

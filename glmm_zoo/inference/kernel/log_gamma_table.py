@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 NAME = "log_gamma_table"
 _BITS, _OCTAVES = 5, 16  # cells of an octave are 2^5
-MOST = 2.0**_OCTAVES
+MOST_TABULATED = 2.0**_OCTAVES
 _ORDER, _TAYLOR = 8, 16  # numbers of a cell, and terms that they are made of
 _SHIFT = 52 - _BITS  # bits of x beside its cell
 
 
 @cache
-def coefficients() -> np.ndarray:
+def log_gamma_coefficients() -> np.ndarray:
     """Those of powers of the distance from the middle of each cell (cells, 8)."""
     from numpy.polynomial.chebyshev import cheb2poly, poly2cheb
     from scipy.special import digamma, gammaln, zeta
@@ -41,7 +41,7 @@ def coefficients() -> np.ndarray:
 
 def definition(b: Lines, name: str) -> list[str]:
     """The table."""
-    numbers = ", ".join(f"double {b.number(x)}" for x in coefficients().ravel())
+    numbers = ", ".join(f"double {b.number(x)}" for x in log_gamma_coefficients().ravel())
     return [f"@{name} = internal constant [{_ORDER * (_OCTAVES << _BITS)} x double] [{numbers}], align 64"]
 
 

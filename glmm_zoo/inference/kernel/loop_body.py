@@ -75,7 +75,7 @@ class LoopBody:
         """The memory of the table that an operation has."""
         if n.op not in conway_maxwell.RESULTS:
             return []
-        return [self.emitter.scratch(conway_table.SIZE if len(n.args) == 3 else conway_plane.SIZE)]
+        return [self.emitter.scratch(conway_table.SIZE if len(n.args) == 3 else conway_plane.PLANE_SIZE)]
 
     def _addresses(self, base: str, stride: int, index: Sequence[str]) -> list[str]:
         addresses = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, both, branch, larger
-from glmm_zoo.inference.kernel.log_gamma_table import MOST, log_gamma
+from glmm_zoo.inference.kernel.log_gamma_table import MOST_TABULATED, log_gamma
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
@@ -25,7 +25,7 @@ def rising_definition(b: Lines, name: str) -> list[str]:
     number, one = b.number, b.number(1.0)
     a, less = b.select(b.compare("olt", "%a", number(_MOST)), "%a", number(_MOST)), b.sub("%y", one)
     low, high = b.add(a, one), b.add(a, larger(b, "%y", one))
-    inside = both(b, "and", b.compare("olt", low, number(_MOST_LOW)), b.compare("olt", high, number(MOST)))
+    inside = both(b, "and", b.compare("olt", low, number(_MOST_LOW)), b.compare("olt", high, number(MOST_TABULATED)))
     branch(b, all_lanes(b, inside), "table", "series")
     begin(b, "series")
     b.do(f"ret {_both(b)} {_called(b, f'{name}_series', '%y', '%log_a', a)}")
