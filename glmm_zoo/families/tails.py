@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from glmm_zoo.families.links import log_1m_exp_minus
 from glmm_zoo.families.known_slopes import with_known_slopes
+from glmm_zoo.families.links import log_1m_exp_minus
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 
 _T = np.arange(-3.2, 4.01, 0.15)

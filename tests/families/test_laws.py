@@ -10,6 +10,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.gradient import grad
 from scipy import integrate, stats
+from scipy.special import gamma
 
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.partly_observed import partly_observed
@@ -22,6 +23,9 @@ LAWS: dict[str, tuple[Family, dict[str, float], Any]] = {  # family, own paramet
     "student_t": (FAMILIES["student_t"], {"sigma": 0.7, "nu": 4.5}, lambda eta: stats.t(4.5, eta, 0.7)),
     "lognormal": (FAMILIES["lognormal"], {"sigma": 0.7}, lambda eta: stats.lognorm(0.7, scale=np.exp(eta))),
     "gamma": (FAMILIES["gamma"], {"shape": 1.7}, lambda eta: stats.gamma(1.7, scale=np.exp(eta) / 1.7)),
+    "weibull": (
+        FAMILIES["weibull"], {"shape": 1.7}, lambda eta: stats.weibull_min(1.7, scale=np.exp(eta) / gamma(1 + 1 / 1.7)),
+    ),
     "poisson": (FAMILIES["poisson"], {}, lambda eta: stats.poisson(np.exp(eta))),
     "nb2": (FAMILIES["negative_binomial"], {"alpha": 1.7}, lambda eta: stats.nbinom(1.7, 1.7 / (1.7 + np.exp(eta)))),
     "nb1": (
