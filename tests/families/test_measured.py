@@ -217,12 +217,30 @@ def test_families_of_smooths_and_of_several_outcomes() -> None:
     assert {"days_shape_Intercept", "days_shape_beta", "y_sigma", "y_nu"} <= set(joint.named_vars)
 
 
+def test_shapes_of_weibull_times_may_follow_covariates_but_no_groups() -> None:
+    formulas = {"days ~ x": "weibull", "y ~ 1": "gaussian"}
+    model = zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w"}, center=False)
+    names = ("days_Intercept", "days_beta", "days_shape_Intercept", "days_shape_beta")
+    values = model.replace_rvs_by_values([model[name] for name in names])
+    run = row_models.function(model, [*values, *model.logp(vars=[model["days"]], sum=False)])
+    a, b, c, e, found = run(row_models.random_point(model, 2, 0.3))
+    d = visits()
+    k = np.exp(c + e[0] * d.w.to_numpy())
+    law = stats.weibull_min(k, scale=np.exp(a + b[0] * d.x.to_numpy()) / gamma(1 + 1 / k))
+    np.testing.assert_allclose(found, law.logpdf(d.days), rtol=1e-10)
+    with pytest.raises(zoo.InputError, match=r"shape of a Weibull outcome takes no group effects.*'g'"):
+        zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w + (1 | g)"})
+
+
 def test_a_marker_of_a_joint_model() -> None:
     visited = patients().assign(pos=lambda d: np.exp(d.y / 2))
     subjects = visited.groupby("id", as_index=False).first()[["id", "years", "death", "drug"]]
     asked = {"event": "Surv(years, death) ~ drug"}
-    model = zoo.joint_survival(visited, subjects, "pos ~ time + (1 | id)", families="gamma", **asked)
-    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point())) and "shape" in model.named_vars
+    for family in ("gamma", "weibull"):
+        model = zoo.joint_survival(visited, subjects, "pos ~ time + (1 | id)", families=family, **asked)
+        assert (
+            np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point())) and "shape" in model.named_vars
+        )
     with pytest.raises(zoo.InputError, match="family 'lognormal' has no one mean that follows its predictor"):
         zoo.joint_survival(
             visited, subjects, "pos ~ time + (1 | id)", families="lognormal", association="value(mean)", **asked
