@@ -102,8 +102,8 @@ def _log_mass(low: Any, high: Any, eta: Array, own: Mapping[str, Array]) -> Arra
 
     def between(low: np.ndarray, high: np.ndarray) -> Array:
         gap = np.where(high > low, np.log(high) - np.log(low), 1.0)
-        ends = (_log_cumulative_hazard(y, eta, log_k) for y in (low, high))
-        return link.log_between(*ends, gap * functions_of(log_k).exp(log_k))
+        first, last = (_log_cumulative_hazard(y, eta, log_k) for y in (low, high))
+        return link.log_between(first, last, gap * functions_of(log_k).exp(log_k))
 
     return mass_between(np.where(np.asarray(low) > 0, low, -np.inf), high, tails, between)
 
