@@ -88,6 +88,7 @@ CASES: dict[str, Callable] = {
     "student_t, trunc": case(zoo.student_t, np.maximum(REAL, -2.0), "y | trunc(lb = -2)"),
     "gamma, trunc": case(zoo.gamma, np.maximum(POSITIVE, 0.1), "y | trunc(lb = 0.1)"),
     "poisson, trunc": case(zoo.poisson, np.maximum(near_poisson(3.0), 2), "y | trunc(lb = 2)"),
+    "poisson, trunc at 60": case(zoo.poisson, np.minimum(near_poisson(50.0), 60), "y | trunc(ub = 60)"),
     "negative_binomial, trunc": case(zoo.negative_binomial, np.maximum(counts(3.0), 2), "y | trunc(lb = 2)"),
 }  # fmt: skip
 

@@ -329,6 +329,11 @@ def _gamma(d, p, eta, shape=None):
     return stats.gamma.logpdf(d.days, a, scale=np.exp(eta) / a)
 
 
+def _weibull(p, eta):
+    k = p["shape"].item()
+    return stats.weibull_min(k, scale=np.exp(eta) / gamma(1 + 1 / k))
+
+
 def _lognormal_sd(p, eta, sigma=None):
     return np.exp(eta + _own(p, "sigma", sigma) ** 2 / 2) * np.sqrt(np.expm1(_own(p, "sigma", sigma) ** 2))
 
@@ -482,6 +487,11 @@ GAMMA = {
 LOGNORMAL = {
     "density": lambda d, p, eta: stats.lognorm.logpdf(d.days, p["sigma"].item(), scale=np.exp(eta)),
     "moments": lambda d, p, eta: (np.exp(eta + p["sigma"].item() ** 2 / 2), _lognormal_sd(p, eta)),
+    "support": lambda d, y: y > 0,
+}
+WEIBULL = {
+    "density": lambda d, p, eta: _weibull(p, eta).logpdf(d.days),
+    "moments": lambda d, p, eta: (_weibull(p, eta).mean(), _weibull(p, eta).std()),
     "support": lambda d, y: y > 0,
 }
 STUDENT = {
@@ -1774,6 +1784,14 @@ ROWS = [
             "c": (lambda d: {"x": d.x, "w": d.w}, _in(g={"c:Intercept": None, "c:x": "x"}, h={"Intercept": None})),
         },
         **_joint(ill=LOGIT, c=_counts("c", "nb2")),
+    ),
+    Row(
+        "joint, Weibull", "joint_outcomes", {"y ~ x + (1 |p| g)": "gaussian", "days ~ w + (1 |p| g)": "weibull"},
+        {"y": "number?", "days": "exposure", "w": "number", **NUMBER},
+        **_all(_regression("y"), _regression("days"), *map(_scalar, ("y_sigma", "days_shape")), _group("g", corr=1)),
+        coords={"y_coef": ("x",), "days_coef": ("w",), **_shared("g", "y:Intercept", "days:Intercept")},
+        also={"y": (_x, _in(g={"y:Intercept": None})), "days": (_w, _in(g={"days:Intercept": None}))},
+        **_joint(y=GAUSSIAN, days=WEIBULL),
     ),
     Row(
         "joint, residuals", "joint_outcomes", [("y ~ x + (1 |p| g)", "gaussian"), ("t ~ w + (1 |q| g)", "gaussian")],

@@ -62,9 +62,9 @@ def joint_outcomes(
     formulas
         `{"infected ~ time + (1 |p| id)": "bernoulli", "severity ~ time + (1 |p| id)": "negative_binomial"}`, a list of such
         pairs, or a list of formulas with `families` in step. On the command line --formula is repeated. The time to an event is a
-        gamma or lognormal outcome, `{"years | cens(alive) ~ arm + (1 |p| id)": "lognormal"}`, right-censored where alive is true.
+        Weibull, gamma or lognormal outcome, `{"years | cens(alive) ~ arm + (1 |p| id)": "weibull"}`, right-censored where alive is true.
     families
-        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
+        "gaussian", "student_t", "gamma", "lognormal", "weibull" (by its mean), "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
         "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",
         "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "com_poisson", "zero_inflated_com_poisson",
         "ordinal", "sratio", "acat", "categorical", as in

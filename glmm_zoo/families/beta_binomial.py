@@ -27,6 +27,7 @@ from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
 from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.priors import parameter
 
+_MOST_LOG = 700.0  # of phi, whose exponential is a number
 LEAST_SHAPE, MOST_SHAPE = 1e-12, 1e15  # shapes of a Beta are cut here in simulation: beyond NumPy's generators fail
 
 PHI = OwnParameter(
@@ -42,8 +43,19 @@ def log_beta_binomial(
     """log C(n, y) + log B(y + p phi, n - y + q phi) - log B(p phi, q phi), q = 1 - p: log Binomial(y | n, p) and terms that
     vanish for large phi, R(y, p phi) + R(n - y, q phi) - R(n, phi) with R(y, a) = log Gamma(y + a) / (Gamma(a) a^y);
     `of_trials` is R(n, phi) where it is known."""
-    more = log_rising_at_once(y, link.log_p(eta) + log_phi) + log_rising_at_once(n - y, link.log_q(eta) + log_phi)
+    a, b = _shapes(eta, log_phi, link)
+    more = log_rising_at_once(y, link.log_p(eta) + log_phi, a) + log_rising_at_once(n - y, link.log_q(eta) + log_phi, b)
     return log_binomial(y, n, eta, link) + more - (log_rising_at_once(n, log_phi) if of_trials is None else of_trials)
+
+
+def _shapes(eta: Array, log_phi: Array, link: ProbabilityLink) -> tuple[Array | None, Array | None]:
+    """p phi and q phi in a graph."""
+    if isinstance(eta, np.ndarray | np.number | float):
+        return None, None
+    pt = import_pytensor()
+    phi = pt.exp(pt.minimum(log_phi, _MOST_LOG))
+    a, b = (share * phi for share in link.p_and_q(eta))
+    return a, b
 
 
 def draw_share(eta: Tensor, log_phi: Tensor, link: ProbabilityLink, shape: Any = None) -> Tensor:

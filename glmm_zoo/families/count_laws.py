@@ -20,7 +20,7 @@ from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, Count
 from glmm_zoo.families.law import Law, mass_between, within_by_raising
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.tails import both_tails, log_beta_tail, log_gamma_tails
-from glmm_zoo.families.tensors import Array, functions_of
+from glmm_zoo.families.tensors import Array, functions_of, import_pytensor
 
 _MOST_POISSON, _SMALL_POISSON, _TERMS_POISSON = (
     40,
@@ -44,7 +44,9 @@ def _poisson_tails(n: np.ndarray, eta: Array) -> tuple[Array, Array]:
         pt = functions_of(eta)
         u = pt.exp(pt.minimum(eta, _LARGEST_LOG))
         return _tails_of_few(n, POISSON.log_f(n, eta), pt.exp(eta), u, 0.0, _SMALL_POISSON, _TERMS_POISSON)
-    at_least, below = log_gamma_tails(n, eta, POISSON.log_f(n, eta) + np.log(n))
+    one_limit = not isinstance(eta, np.ndarray | np.number | float) and (n == n.flat[0]).all()
+    shape = import_pytensor().constant(n.flat[0], dtype="float64") if one_limit else n
+    at_least, below = log_gamma_tails(shape, eta, POISSON.log_f(n, eta) + np.log(n))
     return below, at_least
 
 

@@ -49,6 +49,13 @@ class ProbabilityLink(Link):
         """The probability, in a graph."""
         return self.inverse(eta, import_pytensor())
 
+    def p_and_q(self, eta: Array) -> tuple[Array, Array]:
+        """p and 1 - p, in a graph: from what log p and log(1 - p) are made of."""
+        pt = import_pytensor()
+        return (
+            (self.p(eta), self.p(-eta)) if self.name == "logit" else (pt.exp(self.log_p(eta)), pt.exp(self.log_q(eta)))
+        )
+
 
 # ------------------------------------------------------------------------------------------------ inverses, derivatives
 

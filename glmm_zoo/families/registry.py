@@ -32,6 +32,7 @@ from glmm_zoo.families import (
     ordered_predictors,
     ordinal,
     student_t,
+    weibull,
 )
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.law import Law
@@ -256,6 +257,7 @@ FAMILIES: Mapping[str, Family] = {
         student_t.STUDENT_T,
         gamma.GAMMA,
         lognormal.LOGNORMAL,
+        weibull.WEIBULL,
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
         beta_binomial.BETA_BINOMIAL,

@@ -13,11 +13,11 @@ from glmm_zoo.families.tensors import Array, elementwise_operation, import_pyten
 _LARGE = 1000.0  # from this a on the slope is that of Stirling's series
 
 
-def log_rising_at_once(y: Array, log_a: Array) -> Array:
-    """log Gamma(y + a) / (Gamma(a) a^y) of counts y, for a that differ between rows."""
+def log_rising_at_once(y: Array, log_a: Array, a: Array | None = None) -> Array:
+    """log Gamma(y + a) / (Gamma(a) a^y) of counts y, for a that differ between rows; a graph may know a itself, of which no slope is taken."""
     if isinstance(log_a, np.ndarray | np.number | float):
         return log_rising(y, log_a)
-    return _operation()(slope=False)(y, log_a)
+    return _operation()(slope=False)(y, log_a, import_pytensor().exp(log_a) if a is None else a)
 
 
 def rising_slope(y: np.ndarray, log_a: np.ndarray) -> np.ndarray:
@@ -43,10 +43,11 @@ def _operation() -> Any:
             self.slope = slope
 
         def of(self, *inputs: np.ndarray) -> np.ndarray:
-            return (rising_slope if self.slope else log_rising)(*inputs)
+            return (rising_slope if self.slope else log_rising)(*inputs[:2])
 
         def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
             assert not self.slope, "second derivatives are not known"
-            return [pt.zeros_like(inputs[0]), cotangents[0] * LogRising(slope=True)(*inputs)]
+            y, _, a = inputs
+            return [pt.zeros_like(y), cotangents[0] * LogRising(slope=True)(*inputs), pt.zeros_like(a)]
 
     return LogRising

@@ -9,7 +9,7 @@ points the error is below 1e-11 for shapes from 0.01 to 10,000 (Takahasi & Mori 
 
 Where many rows have one shape a, a variable of the graph, what is left of such an integral beside a known factor 1 / (1 + q / L) is a smooth
 function of t = q / (q + L), q about the distance from the middle in standard deviations, that is interpolated between Chebyshev points (Shepherd &
-Laframboise 1981 have the normal tail so): the integrals are taken at these, and derivatives by a go through them.
+Laframboise 1981 have the normal tail so): the integrals are taken at these, and their derivatives by a with them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from glmm_zoo.families.known_slopes import with_known_slopes
 from glmm_zoo.families.links import log_1m_exp_minus
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 
@@ -25,6 +26,7 @@ _T = np.arange(-3.2, 4.01, 0.15)
 _S = np.exp(_T - np.exp(-_T))
 _W = 0.15 * _S * (1 + np.exp(-_T))
 _LEAST = 1e-300  # of what a logarithm is taken of, where a switch leaves it out
+_MOST = -1e-12  # of the logarithm of the smaller tail, which is near 0 only where a shape is
 _POINTS, _OPEN_POINTS = 22, 32  # of a polynomial where q ends, and where it goes to infinity
 _L = 3.0
 
@@ -74,8 +76,7 @@ def log_gamma_tails(a: Array, log_x: Array, log_density: Array) -> tuple[Array, 
 def both_tails(below: Array, small: Array) -> tuple[Array, Array]:
     """log P(X <= x) and log P(X > x), given the logarithm of the smaller tail and whether it is the one below."""
     pt = functions_of(small)
-    large = -pt.maximum(-small, _LEAST)
-    large = log_1m_exp_minus(-large)
+    large = pt.log1p(-pt.exp(pt.minimum(small, _MOST)))
     return pt.switch(below, small, large), pt.switch(below, large, small)
 
 
@@ -100,43 +101,51 @@ def log_even_beta_tail_between(a: Tensor, tau: Tensor) -> Tensor:
     pt = import_pytensor()
     root = pt.sqrt(a)
 
-    def at(t: np.ndarray) -> Tensor:
+    def at(a: Tensor, t: np.ndarray) -> Tensor:
+        root = pt.sqrt(a)
         left = root + _L - root * t
         tau, rest = t * _L / left, (root + _L) * (1 - t) / left
-        return log_beta_tail(a + 0.0 * t, a + 0.0 * t, pt.log(rest) - pt.log1p(tau)) + pt.log1p(root * tau / _L)
+        return log_beta_tail(a, a, pt.log(rest) - pt.log1p(tau)) + pt.log1p(root * tau / _L)
 
     far = root * tau + _L
-    return _between(at, _POINTS, tau * (root + _L) / far) - pt.log(far / _L)
+    return _between(at, _POINTS, a, tau * (root + _L) / far) - pt.log(far / _L)
 
 
 def _log_gamma_tail_between(a: Tensor, log_x: Tensor, below: Tensor) -> Tensor:
     """The logarithm of the tail of Gamma(a, 1) that begins at x and does not reach a, over x times its density there: an error of 1e-11
     for a from 0.01 to 100,000."""
     pt = import_pytensor()
-    root, end = pt.sqrt(a), _L * (a / (1 + a)) ** (1 / 3)
 
-    def at_lower(t: np.ndarray) -> Tensor:
+    def end(a: Tensor) -> Tensor:
+        return _L * (a / (1 + a)) ** (1 / 3)
+
+    def at_lower(a: Tensor, t: np.ndarray) -> Tensor:
+        root = pt.sqrt(a)
         left = root + _L - root * t
-        return log_gamma_lower_tail(a + 0.0 * t, a * (root + _L) * (1 - t) / left) + pt.log1p(root * t / left)
+        return log_gamma_lower_tail(a, a * (root + _L) * (1 - t) / left) + pt.log1p(root * t / left)
 
-    def at_upper(t: np.ndarray) -> Tensor:
-        q = end * t / (1 - t)
+    def at_upper(a: Tensor, t: np.ndarray) -> Tensor:
+        q = end(a) * t / (1 - t)
         root_x = 0.5 * (q + pt.sqrt(q * q + 4 * a))
-        return log_gamma_upper_tail(a + 0.0 * t, pt.maximum(root_x * root_x, a)) - pt.log(root_x * (1 - t))
+        return log_gamma_upper_tail(a, pt.maximum(root_x * root_x, a)) - pt.log(root_x * (1 - t))
 
+    root = pt.sqrt(a)
     half = pt.exp(0.5 * log_x)
-    L = pt.switch(below, _L, end)
+    L = pt.switch(below, _L, end(a))
     q = pt.switch(below, root - half * half * (1 / root), half - a / half)
     far = q + L
     t = q / far
-    lower = _between(at_lower, _POINTS, t * (1 + _L / root))
-    upper = _between(at_upper, _OPEN_POINTS, t) - 0.5 * log_x
+    lower = _between(at_lower, _POINTS, a, t * (1 + _L / root))
+    upper = _between(at_upper, _OPEN_POINTS, a, t) - 0.5 * log_x
     return pt.switch(below, lower, upper) - pt.log(far / L)
 
 
-def _between(function: Callable[[np.ndarray], Tensor], many: int, t: Tensor) -> Tensor:
-    """The polynomial at t in [0, 1] that is the function at `many` Chebyshev points. Its Chebyshev coefficients fall fast, so that those of
-    powers of 2 t - 1, which are sums of them times numbers up to 2^many, keep their digits where they are made of them."""
+def _between(function: Callable[[Tensor, np.ndarray], Tensor], many: int, a: Tensor, t: Tensor) -> Tensor:
+    """The polynomial at t in [0, 1] that is the function of a at `many` Chebyshev points, with its slopes in t and in a. Its Chebyshev
+    coefficients fall fast, so that those of powers of 2 t - 1, which are sums of them times numbers up to 2^many, keep their digits where
+    they are made of them."""
+    from pytensor.gradient import grad
+
     pt = import_pytensor()
     angles = np.pi * (np.arange(many) + 0.5) / many
     of_values = np.cos(np.outer(np.arange(many), angles)) * 2 / many
@@ -144,8 +153,13 @@ def _between(function: Callable[[np.ndarray], Tensor], many: int, t: Tensor) -> 
     of_chebyshev = np.zeros((many, many))
     for k, unit in enumerate(np.eye(many)):
         of_chebyshev[: k + 1, k] = np.polynomial.chebyshev.cheb2poly(unit[: k + 1])
-    powers = pt.constant(of_chebyshev) @ (pt.constant(of_values) @ function(0.5 * (1 + np.cos(angles))))
-    v, total = 2 * t - 1, powers[many - 1]
+    points = 0.5 * (1 + np.cos(angles))
+    at_points = a + np.zeros(many)
+    values = function(at_points, points)
+    powers, by_a = (
+        pt.constant(of_chebyshev) @ (pt.constant(of_values) @ x) for x in (values, grad(values.sum(), at_points))
+    )
+    v, total, slope, total_by_a = 2 * t - 1, powers[many - 1], 0.0, by_a[many - 1]
     for k in reversed(range(many - 1)):
-        total = total * v + powers[k]
-    return total
+        slope, total, total_by_a = slope * v + total, total * v + powers[k], total_by_a * v + by_a[k]
+    return with_known_slopes(total, (t, 2 * slope), (a, total_by_a))

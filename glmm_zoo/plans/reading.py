@@ -198,7 +198,9 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -
     assert response is not None
     if response.event is not None and family.event_times is None:
         beside = (
-            "" if family.responses == "count" else ", or write years | cens(censored) with family gamma or lognormal"
+            ""
+            if family.responses == "count"
+            else ", or write years | cens(censored) with family weibull, gamma or lognormal"
         )
         problems.append(f"Surv() is the response of survival models, not of {family.name}; use survival{beside}")
     for prefix, parsed in formulas.items():

@@ -16,6 +16,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import com_poisson
 from glmm_zoo.families.conway_maxwell import MANY_ROWS, Sums, conway_maxwell, possible
 from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.kernel import machine
 from glmm_zoo.inference.kernel.density import GraphCompiler
 
 GRID = [
@@ -106,6 +107,20 @@ def test_sums_with_a_common_nu_are_interpolated():
         expected = not_interpolated(eta, np.full(len(eta), nu))
         error = np.abs(out.reshape(5, -1) - expected) / np.maximum(np.abs(expected), 1e-3)
         assert (error.max(axis=1) < [1e-10, 1e-10, 1e-8, 1e-9, 1e-8]).all()
+
+
+@pytest.mark.parametrize("lanes", [8, 4, 2])
+def test_sums_with_a_nu_for_each_row_are_interpolated(lanes, monkeypatch):
+    """Within the table, whose cells are filled by points beside those that are asked for, and beyond its ends."""
+    monkeypatch.setattr(machine, "_lanes", lambda: lanes)
+    rng, n = np.random.default_rng(2), 2003
+    eta, nu = rng.uniform(-6.5, 6.0, n), np.exp(rng.uniform(np.log(0.05), np.log(20.0), n))
+    eta[: n // 2], nu[: n // 2] = rng.uniform(-2.0, 2.0, n // 2), rng.uniform(3.5, 4.6, n // 2)  # where least smooth
+    nu = possible(eta, nu)
+    order = np.lexsort((eta, nu))  # so that lanes are within the table together
+    found, expected = by_kernel(eta[order], nu[order]), not_interpolated(eta[order], nu[order])
+    error = np.abs(found - expected) / np.maximum(np.abs(expected), 0.1)
+    assert (error.max(axis=1) < [1e-10, 2e-10, 3e-8, 1e-9, 5e-8]).all()
 
 
 def test_far_out_the_code_agrees_with_numpy_and_is_a_number():

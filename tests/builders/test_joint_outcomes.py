@@ -10,7 +10,7 @@ import pytest
 import row_models
 from rows import ROWS, gaps
 from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, gamma
 
 import glmm_zoo as zoo
 from glmm_zoo import cli
@@ -392,20 +392,22 @@ def test_identifiers_keep_their_text_where_outcomes_have_other_rows(tmp_path) ->
         assert [group.factor.levels[k] for k in codes] == expected
 
 
-@pytest.mark.parametrize("family", ["lognormal", "gamma"])
+@pytest.mark.parametrize("family", ["lognormal", "gamma", "weibull"])
 def test_a_time_to_an_event_is_an_outcome(family: str) -> None:
     """Density of the time where the event came, probability of a later one where it is censored, beside a Gaussian outcome."""
     rng, g = np.random.default_rng(3), np.arange(60) % 12
     d = pd.DataFrame({"y": rng.normal(size=60), "years": rng.weibull(1.5, 60), "alive": rng.random(60) < 0.3, "g": g})
     model = zoo.joint_outcomes(d, {"y ~ 1 + (1 |p| g)": "gaussian", "years | cens(alive) ~ 1 + (1 |p| g)": family})
-    own = {"lognormal": "years_sigma", "gamma": "years_shape"}[family]
+    own = "years_sigma" if family == "lognormal" else "years_shape"
     values = model.replace_rvs_by_values([model["years_Intercept"], model["u_g"], model[own]])
     run = row_models.function(model, [*values, *model.logp(vars=[model["years"]], sum=False)])
     intercept, u, size, found = run(row_models.random_point(model, 2))
     eta = intercept + u[[list(model.coords["g"]).index(str(k)) for k in g], 1]
-    law = (
-        stats.lognorm(size, scale=np.exp(eta)) if family == "lognormal" else stats.gamma(size, scale=np.exp(eta) / size)
-    )
+    law = {
+        "lognormal": lambda: stats.lognorm(size, scale=np.exp(eta)),
+        "gamma": lambda: stats.gamma(size, scale=np.exp(eta) / size),
+        "weibull": lambda: stats.weibull_min(size, scale=np.exp(eta) / gamma(1 + 1 / size)),
+    }[family]()
     np.testing.assert_allclose(found, np.where(d.alive, law.logsf(d.years), law.logpdf(d.years)), rtol=1e-9)
-    with pytest.raises(InputError, match=r"years \| cens\(censored\) with family gamma or lognormal"):
+    with pytest.raises(InputError, match=r"years \| cens\(censored\) with family weibull, gamma or lognormal"):
         zoo.joint_outcomes(d, {"y ~ 1 + (1 |p| g)": "gaussian", "Surv(years, alive) ~ 1 + (1 |p| g)": family})

@@ -15,6 +15,7 @@ from glmm_zoo.families.partly_observed import partly_observed
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.terms import Expression, Response
+from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.report.page import write_report
 from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.predicted_rows import predicted_rows
@@ -106,6 +107,34 @@ def test_models_whose_rows_are_not_independent_refuse_them() -> None:
         zoo.joint_outcomes(d, ["y | trunc(ub = 99) ~ x + (1 |p| g)", "z ~ x + (1 |p| g)"], **of_both)
     with pytest.raises(InputError, match=r"leave it out, or the cens\(\) of 'y'"):
         zoo.joint_outcomes(d, ["y | cens(c) ~ x", "z ~ x"], residual_correlation=True, **of_both)
+
+
+@pytest.mark.parametrize("builder", ["gamma", "student_t"])
+def test_known_slopes_of_tails_are_those_of_their_values(builder: str) -> None:
+    d = visits().assign(w=lambda d: np.exp(d.y))
+    for formula in ("w | trunc(lb = 0.5, ub = 99) ~ x", "w | cens(c) ~ x"):
+        compiled = compile_model(getattr(zoo, builder)(d, formula))
+        assert compiled.program is not None
+        x = np.random.default_rng(1).normal(0, 0.7, compiled.size)
+        value, gradient = compiled.value_and_gradient(x)
+        for i, step in enumerate(1e-4 * np.eye(compiled.size)):
+            ahead = [compiled.value_and_gradient(x + k * step)[0] for k in (-2, -1, 1, 2)]
+            slope = np.dot([1, -8, 8, -1], ahead) / 12e-4
+            assert gradient[i] == pytest.approx(slope, rel=1e-8, abs=1e-8 * abs(value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("builder", ["gamma", "student_t"])
+def test_known_slopes_of_tails_are_those_that_jax_takes(builder: str) -> None:
+    """It goes back through the values."""
+    d = visits().assign(w=lambda d: np.exp(d.y))
+    model, rng = getattr(zoo, builder)(d, "w | trunc(lb = 0.5, ub = 99) ~ x"), np.random.default_rng(1)
+    ours, of_jax = (compile_model(model, backend=backend) for backend in ("kernel", "jax"))
+    for _ in range(3):
+        x = rng.normal(0, 0.7, ours.size)
+        (value, gradient), (again, slopes) = ours.value_and_gradient(x), of_jax.value_and_gradient(x)
+        assert value == pytest.approx(again, rel=1e-12)
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-7)
 
 
 # -------------------------------------------------------------------------------------------------- bounds of the rows

@@ -10,6 +10,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.gradient import grad
 from scipy import integrate, stats
+from scipy.special import gamma
 
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.partly_observed import partly_observed
@@ -22,6 +23,9 @@ LAWS: dict[str, tuple[Family, dict[str, float], Any]] = {  # family, own paramet
     "student_t": (FAMILIES["student_t"], {"sigma": 0.7, "nu": 4.5}, lambda eta: stats.t(4.5, eta, 0.7)),
     "lognormal": (FAMILIES["lognormal"], {"sigma": 0.7}, lambda eta: stats.lognorm(0.7, scale=np.exp(eta))),
     "gamma": (FAMILIES["gamma"], {"shape": 1.7}, lambda eta: stats.gamma(1.7, scale=np.exp(eta) / 1.7)),
+    "weibull": (
+        FAMILIES["weibull"], {"shape": 1.7}, lambda eta: stats.weibull_min(1.7, scale=np.exp(eta) / gamma(1 + 1 / 1.7)),
+    ),
     "poisson": (FAMILIES["poisson"], {}, lambda eta: stats.poisson(np.exp(eta))),
     "nb2": (FAMILIES["negative_binomial"], {"alpha": 1.7}, lambda eta: stats.nbinom(1.7, 1.7 / (1.7 + np.exp(eta)))),
     "nb1": (
@@ -168,6 +172,22 @@ def test_few_counts_are_summed_and_many_are_tails(size: float, most: int) -> Non
             known = expected > 1e-250
             assert np.isfinite(found).all() and known.sum() > 50
             np.testing.assert_allclose(found[known], np.log(expected[known]), rtol=5e-9, atol=5e-9)
+
+
+@pytest.mark.parametrize("n", [41.0, 300.0, 20_000.0])
+def test_poisson_tails_from_one_limit_on_are_interpolated(n: float) -> None:
+    """Values against SciPy; the slope of log P(Y >= n) in eta is n f(n) / P(Y >= n)."""
+    at = np.log(n) + np.concatenate([np.linspace(-8, 8, 61) / np.sqrt(n), np.linspace(-6, 2, 41)])
+    eta, law = pt.vector("eta"), stats.poisson(np.exp(at))
+    log_mass = FAMILIES["poisson"].law.log_mass  # type: ignore[union-attr]
+    ends, none = np.full(len(at), n - 1), np.full(len(at), np.inf)
+    for low, high, of_scipy, sign in ((ends, none, law.sf(n - 1), 1.0), (-none, ends, law.cdf(n - 1), -1.0)):
+        log_p = log_mass(low, high, eta, {})
+        run = pytensor.function([eta], [log_p, grad(log_p.sum(), eta)], mode=as_it_stands())
+        (value, slope), known = run(at), (of_scipy > 1e-200) & (law.pmf(n) > 1e-250)
+        assert known.sum() > 60
+        np.testing.assert_allclose(value[known], np.log(of_scipy[known]), rtol=2e-9, atol=1e-12)
+        np.testing.assert_allclose(slope[known], sign * n * law.pmf(n)[known] / of_scipy[known], rtol=2e-8, atol=1e-200)
 
 
 @pytest.mark.parametrize("n", [[1.0, 2.0, 10.0], [2.0, 15.0, 24.0], [3.0, 30.0, 60.0]])

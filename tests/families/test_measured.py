@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import row_models
 import xarray as xr
+from reference_posteriors import reference
 from rows import patients, visits
 from scipy import integrate, stats
+from scipy.special import gamma, gammaln
 
 import glmm_zoo as zoo
 from glmm_zoo.families.registry import FAMILIES
@@ -37,6 +41,38 @@ def test_gamma_of_shape_one_is_exponential() -> None:
     np.testing.assert_allclose(
         log_density("gamma", Y, ETA, shape=0.0), stats.expon.logpdf(Y, scale=np.exp(ETA)), rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("shape", [0.2, 1.0, 9.0])
+def test_weibull_density(shape: float) -> None:
+    law = stats.weibull_min(shape, scale=np.exp(ETA) / gamma(1 + 1 / shape))
+    found = log_density("weibull", Y, ETA, shape=np.log(shape))
+    np.testing.assert_allclose(found, law.logpdf(Y), rtol=1e-10, atol=1e-10)
+    if shape == 1:
+        np.testing.assert_allclose(found, log_density("gamma", Y, ETA, shape=0.0), rtol=1e-12, atol=1e-12)
+
+
+def test_weibull_times_have_the_maximum_of_survreg() -> None:
+    """Its intercept is that of log scale, its scale 1 / k."""
+    record = reference("pbc_weibull_maximum")
+    estimate = {name: p["estimate"] for name, p in record["parameters"].items()}
+    d = pd.read_csv(Path(__file__).parents[1] / "data" / record["data"])
+    d = d.assign(alive=d.death == 0, other=np.arange(len(d)))
+    formulas = {"futimeYears | cens(alive) ~ age + trt": "weibull", "other ~ 1": "gaussian"}
+    model, k = zoo.joint_outcomes(d, formulas, center=False), 1 / estimate["scale"]
+    (time,) = (v for v in model.observed_RVs if v.name != "other")
+    run = row_models.function(model, [model.logp(vars=[time], jacobian=False)])
+    names = [model.rvs_to_values[model[f"futimeYears_{name}"]].name for name in ("Intercept", "beta", "shape")]
+    beta = np.array([estimate["Intercept"] + gammaln(1 + 1 / k), estimate["age"], estimate["trt"]])
+
+    def log_likelihood(step: np.ndarray) -> float:
+        at = dict(zip(names, (beta[0] + step[0], beta[1:] + step[1:3], np.log(k) + step[3]), strict=True))
+        return float(run({**model.initial_point(), **at})[0])
+
+    assert log_likelihood(np.zeros(4)) == pytest.approx(record["log_likelihood"], rel=1e-9)
+    for step in np.diag([1e-3, 1e-5, 1e-3, 1e-3]):
+        here, there = log_likelihood(step), log_likelihood(-step)
+        assert abs(here - there) < 1e-3 * abs(here + there - 2 * record["log_likelihood"])
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 4.0])
@@ -181,12 +217,30 @@ def test_families_of_smooths_and_of_several_outcomes() -> None:
     assert {"days_shape_Intercept", "days_shape_beta", "y_sigma", "y_nu"} <= set(joint.named_vars)
 
 
+def test_shapes_of_weibull_times_may_follow_covariates_but_no_groups() -> None:
+    formulas = {"days ~ x": "weibull", "y ~ 1": "gaussian"}
+    model = zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w"}, center=False)
+    names = ("days_Intercept", "days_beta", "days_shape_Intercept", "days_shape_beta")
+    values = model.replace_rvs_by_values([model[name] for name in names])
+    run = row_models.function(model, [*values, *model.logp(vars=[model["days"]], sum=False)])
+    a, b, c, e, found = run(row_models.random_point(model, 2, 0.3))
+    d = visits()
+    k = np.exp(c + e[0] * d.w.to_numpy())
+    law = stats.weibull_min(k, scale=np.exp(a + b[0] * d.x.to_numpy()) / gamma(1 + 1 / k))
+    np.testing.assert_allclose(found, law.logpdf(d.days), rtol=1e-10)
+    with pytest.raises(zoo.InputError, match=r"shape of a Weibull outcome takes no group effects.*'g'"):
+        zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w + (1 | g)"})
+
+
 def test_a_marker_of_a_joint_model() -> None:
     visited = patients().assign(pos=lambda d: np.exp(d.y / 2))
     subjects = visited.groupby("id", as_index=False).first()[["id", "years", "death", "drug"]]
     asked = {"event": "Surv(years, death) ~ drug"}
-    model = zoo.joint_survival(visited, subjects, "pos ~ time + (1 | id)", families="gamma", **asked)
-    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point())) and "shape" in model.named_vars
+    for family in ("gamma", "weibull"):
+        model = zoo.joint_survival(visited, subjects, "pos ~ time + (1 | id)", families=family, **asked)
+        assert (
+            np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point())) and "shape" in model.named_vars
+        )
     with pytest.raises(zoo.InputError, match="family 'lognormal' has no one mean that follows its predictor"):
         zoo.joint_survival(
             visited, subjects, "pos ~ time + (1 | id)", families="lognormal", association="value(mean)", **asked

@@ -72,7 +72,8 @@ def test_rising_factorials_and_their_slopes_are_sums_of_logarithms(most, log_a):
     n, rng, E = 1003, np.random.default_rng(1), Expressions()
     y, a = rng.integers(0, most + 1, n).astype(float), rng.uniform(*log_a, n)
     known = E.constant(y)
-    nodes = [E(name, known, E.load(0, 1, 0, n)) for name in ("log_rising", "rising_slope")]
+    log_a = E.load(0, 1, 0, n)
+    nodes = [E(name, known, log_a, E("exp", log_a)) for name in ("log_rising", "rising_slope")]
     program = Program(E, [Store(node, 0, k * n, 1, n) for k, node in enumerate(nodes)], None, [0], [0])
     out = np.zeros(2 * n)
     program(a, out)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
 
 RESULTS = tuple(f"conway_{name}" for name in Sums._fields)
+LOG_FACTORIALS = "log_factorials"
 SMALL, MOST = 30.0, 48  # a mean; terms of it
 _LARGEST = 1e290  # sum of terms, beyond which they are not numbers
 type SumsOf = Callable[[Lines, str, str], list[str]]
@@ -37,11 +38,6 @@ type SumsOf = Callable[[Lines, str, str], list[str]]
 def sums_definition(b: Lines, name: str, close: float) -> list[str]:
     """The function of eta and nu, which gives the five sums; calls with the same arguments are made once. A root is `close` to what
     derivatives are taken at."""
-    logs = [math.log(max(j, 1)) for j in range(MOST + 1)]
-    table = ", ".join(f"double {type(b)(1).number(x)}" for x in accumulate(logs))
-    declared = [
-        f"@log_factorials_{b.lanes} = internal constant [{len(logs)} x double] [{table}]",
-    ]
     number, one = b.number, b.number(1.0)
     b.do(f"%powers = alloca [{MOST + 1} x {b.type}]")
     mu = b.function("exp", larger(b, "%eta", number(TINY)))
@@ -73,12 +69,20 @@ def sums_definition(b: Lines, name: str, close: float) -> list[str]:
     begin(b, "large")
     give_with_others(_solved(b, near_mu, near_nu, _sums, "solve", close), "large")
     head = f"define internal {several(b)} @{name}_{b.lanes}({b.type} %eta, {b.type} %nu) noinline nounwind willreturn memory(none) {{"
-    return [*declared, head, "entry:", *b.lines, "}"]
+    return [head, "entry:", *b.lines, "}"]
+
+
+def log_factorials_definition(b: Lines, name: str) -> list[str]:
+    """A table."""
+    logs = [math.log(max(j, 1)) for j in range(MOST + 1)]
+    numbers = ", ".join(f"double {b.number(x)}" for x in accumulate(logs))
+    return [f"@{name} = internal constant [{len(logs)} x double] [{numbers}]"]
 
 
 def all_of_the_sums(b: Lines, name: str, eta: str, nu: str, *table: str) -> list[str]:
-    """The results of the function `name`; the one of a common nu takes that and the memory of its table."""
-    arguments = ", ".join(f"{'ptr' if k == 3 else b.type} {x}" for k, x in enumerate((eta, nu, *table)))
+    """The results of the function `name`; one with a table takes a common nu, where it is for that, and the memory of the table."""
+    kinds = [b.type] * (1 + len(table)) + ["ptr" if table else b.type]
+    arguments = ", ".join(f"{kind} {x}" for kind, x in zip(kinds, (eta, nu, *table), strict=True))
     if arguments not in b.made:
         b.used.add((name, b.lanes))
         b.made[arguments] = b(f"call {several(b)} @{name}_{b.lanes}({arguments})")
@@ -222,7 +226,8 @@ def _powers(b: Lines, nu: str) -> None:
         b.do(f"store {b.type} {of[j]}, ptr {address}")
 
 
-def _splat(b: Lines, scalar: str) -> str:
+def splat(b: Lines, scalar: str) -> str:
+    """The number in all lanes."""
     if b.lanes == 1:
         return scalar
     one = b(f"insertelement {b.type} undef, double {scalar}, i32 0")
@@ -232,6 +237,7 @@ def _splat(b: Lines, scalar: str) -> str:
 def _small_sums(b: Lines, rate: str, nu: str, whole: list[str]) -> list[str]:
     """`_sums` from the term of 0 on, at most `MOST`; whether that is all that count is added to `whole`."""
     zero, one = b.number(0.0), b.number(1.0)
+    b.used.add((LOG_FACTORIALS, 1))
     first = b.function("exp", rate)
     counts = ""
 
@@ -239,8 +245,8 @@ def _small_sums(b: Lines, rate: str, nu: str, whole: list[str]) -> list[str]:
         nonlocal counts
         at, j, term, total, *sums = state
         power = b(f"load {b.type}, ptr {b(f'getelementptr {b.type}, ptr %powers, i64 {at}')}")
-        place = b(f"getelementptr double, ptr @log_factorials_{b.lanes}, i64 {at}")
-        f = _splat(b, b(f"load double, ptr {place}"))
+        place = b(f"getelementptr double, ptr @{LOG_FACTORIALS}, i64 {at}")
+        f = splat(b, b(f"load double, ptr {place}"))
         term = b.mul(term, b.mul(first, power))
         total, new = b.add(total, term), _added(b, sums, term, j, f)
         next_at = b(f"add i64 {at}, 1")

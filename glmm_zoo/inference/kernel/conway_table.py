@@ -45,8 +45,8 @@ def table_definition(b: Lines, name: str) -> list[str]:
         b.do(f"call void @{name}_fill_{b.lanes}(i64 {at}, double {common}, ptr %table)")
     b.do("br label %take")
     conway_maxwell.begin(b, "take")
-    entropy, by_eta, twice = _derivatives(b, [_read(b, cells, k) for k in range(1, 9)], t, 3)
-    log_factorial, slope = _derivatives(b, [_read(b, cells, k) for k in range(9, 15)], t, 2)
+    entropy, by_eta, twice = derivatives(b, [_read(b, cells, k) for k in range(1, 9)], t, 3)
+    log_factorial, slope = derivatives(b, [_read(b, cells, k) for k in range(9, 15)], t, 2)
     by_mean = b.div(number(1.0), mu)
     variance = b.div(b.mul(mu, mu), b.sub(twice, by_eta))
     conway_maxwell.give(b, [
@@ -63,7 +63,7 @@ def _read(b: Lines, cells: Sequence[str], k: int) -> str:
     )
 
 
-def _derivatives(b: Lines, coefficients: Sequence[str], t: str, many: int) -> list[str]:
+def derivatives(b: Lines, coefficients: Sequence[str], t: str, many: int) -> list[str]:
     """The polynomial and its first derivatives by eta."""
     held = [coefficients[-1], *[""] * (many - 1)]
     for step, c in enumerate(coefficients[-2::-1], 1):
@@ -88,8 +88,8 @@ def _fill(b: Lines, name: str) -> list[str]:
         for lane in range(W)
     ])  # fmt: skip
     nu = f.packed(["%nu"] * W)
-    here, there = (_scaled(f, x, nu) for x in (eta, f.add(eta, f.number(1 / CELLS_PER_UNIT))))
-    columns = [nu, *_completed(f, here[0], there[0]), *_completed(f, here[1], there[1])]
+    here, there = (scaled(f, x, nu) for x in (eta, f.add(eta, f.number(1 / CELLS_PER_UNIT))))
+    columns = [nu, *completed(f, here[0], there[0]), *completed(f, here[1], there[1])]
     for k, column in enumerate(columns):
         for lane, value in enumerate(f.separate(column)):
             place = f(f"mul i64 {f(f'add i64 {first}, {lane}')}, {_CELL}")
@@ -105,7 +105,7 @@ def _fill(b: Lines, name: str) -> list[str]:
     ]
 
 
-def _scaled(b: Lines, eta: str, nu: str) -> tuple[list[str], list[str]]:
+def scaled(b: Lines, eta: str, nu: str) -> tuple[list[str], list[str]]:
     """The entropy and E log y! at eta with their derivatives, as coefficients of Taylor series in cells."""
     rate, log_norm, variance, f, covariance, third, second = conway_maxwell.all_of_the_sums(b, "conway_nodes", eta, nu)
     mu, h = b.function("exp", eta), 1 / CELLS_PER_UNIT
@@ -124,7 +124,7 @@ def _scaled(b: Lines, eta: str, nu: str) -> tuple[list[str], list[str]]:
     )
 
 
-def _completed(b: Lines, here: Sequence[str], there: Sequence[str]) -> list[str]:
+def completed(b: Lines, here: Sequence[str], there: Sequence[str]) -> list[str]:
     """The coefficients of the polynomial that has these Taylor coefficients at both ends of a cell."""
     n = len(here)
     matrix = COMPLETED[n]

@@ -56,8 +56,10 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
             return (b, E("select", a, g, zero)), (c, E("select", a, zero, g))
         case "lgamma":
             return ((a, E("mul", g, E("digamma", a))),)
+        case "known_slopes":
+            return tuple((x, E("mul", g, slope)) for x, slope in zip(node.args[1::2], node.args[2::2], strict=True))
         case "log_rising":
-            return ((b, E("mul", g, E("rising_slope", a, b))),)
+            return ((b, E("mul", g, E("rising_slope", *node.args))),)
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)

@@ -382,7 +382,7 @@ class Emitter:
             f"declare {t} @llvm.fma.{s}({t}, {t}, {t})" for t, s in types
         ] + [
             *(f"declare double @llvm.vector.reduce.fadd.{s}(double, {t})" for t, s in types[1:]),
-            *(f"declare i1 @llvm.vector.reduce.{how}.v{W}i1(<{W} x i1>)" for how in ("or", "and")),
+            *(f"declare i1 @llvm.vector.reduce.{how}.v{n}i1(<{n} x i1>)" for n in wide for how in ("or", "and")),
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
         functions = [*definitions(self.used), *product_functions(self.order, W)]

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from glmm_zoo.families.conway_maxwell import CLOSE, CLOSER
-from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
+from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, log_gamma_table, rising
 
 
 def hexadecimal(value: float) -> str:
@@ -61,6 +61,26 @@ class Lines:
         for lane, value in enumerate(values):
             vector = self(f"insertelement {self.type} {vector}, double {value}, i32 {lane}")
         return vector
+
+    def columns(self, addresses: Sequence[str], many: int) -> list[str]:
+        """The lanes of `many` numbers, a multiple of the lanes, that stand one after the other at the address of each lane."""
+        found = []
+        for first in range(0, many, self.lanes):
+            rows = [self(f"getelementptr double, ptr {address}, i64 {first}") for address in addresses]
+            rows = [self(f"load {self.type}, ptr {row}, align 8") for row in rows]
+            step = self.lanes // 2
+            while step:
+                for k in (k for k in range(self.lanes) if not k & step):
+                    rows[k], rows[k + step] = (self._mixed(rows[k], rows[k + step], step, high) for high in (0, step))
+                step //= 2
+            found += rows
+        return found
+
+    def _mixed(self, a: str, b: str, step: int, first: int) -> str:
+        """Of a and of b, in turn, the lanes of a block of `step` that are `first` lanes on."""
+        lanes = [lane + first if not lane & step else lane + first - step + self.lanes for lane in range(self.lanes)]
+        mask = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self(f"shufflevector {self.type} {a}, {self.type} {b}, <{self.lanes} x i32> <{mask}>")
 
     def add(self, a: str, b: str) -> str:
         return self(f"fadd contract {self.type} {a}, {b}")
@@ -225,10 +245,14 @@ MACHINE_FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
 
 
 LARGE_FUNCTIONS: dict[str, Callable[[Lines, str], list[str]]] = {
+    conway_maxwell.LOG_FACTORIALS: conway_maxwell.log_factorials_definition,
     "conway": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSE),
     "conway_nodes": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSER),
     "rising": rising.rising_definition,
+    log_gamma_table.NAME: log_gamma_table.definition,
     "conway_table": conway_table.table_definition,
+    "conway_plane": conway_plane.plane_definition,
+    conway_plane.FILL: conway_plane.fill_definition,
 }
 
 

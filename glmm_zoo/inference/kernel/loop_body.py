@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
+from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, rising
 from glmm_zoo.inference.kernel.expression import PREDICATES, PRODUCTS, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
@@ -69,8 +69,13 @@ class LoopBody:
             return self.gather(base, stride, n.static)
         assert inside
         kinds = [a.op in PREDICATES and a.domain is not None for a in n.args]
-        memory = [emitter.scratch(conway_table.SIZE)] if n.op in conway_maxwell.RESULTS and len(n.args) == 3 else []
-        return operation(b, n.op, [*(self._known[a] for a in n.args), *memory], kinds)
+        return operation(b, n.op, [*(self._known[a] for a in n.args), *self._table(n)], kinds)
+
+    def _table(self, n: Node) -> list[str]:
+        """The memory of the table that an operation has."""
+        if n.op not in conway_maxwell.RESULTS:
+            return []
+        return [self.emitter.scratch(conway_table.SIZE if len(n.args) == 3 else conway_plane.PLANE_SIZE)]
 
     def _addresses(self, base: str, stride: int, index: Sequence[str]) -> list[str]:
         addresses = []
@@ -148,6 +153,8 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b.select(b.compare("uge" if op == "max" else "ule", *args), *args)
         case "select":
             return b.select(*args)
+        case "known_slopes":
+            return args[0]
         case "and" | "or":
             return b(f"{op} {boolean} {args[0]}, {args[1]}")
         case "not":
@@ -157,7 +164,7 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
         case _ if op in rising.RISING:
             return rising.one_of_both(b, op, *args)
         case _ if op in conway_maxwell.RESULTS:
-            of = "conway_table" if len(args) > 2 else "conway"
+            of = {2: "conway", 3: "conway_plane", 4: "conway_table"}[len(args)]
             return conway_maxwell.all_of_the_sums(b, of, *args)[conway_maxwell.RESULTS.index(op)]
     assert op in MACHINE_FUNCTIONS, op
     return b.function(op, args[0])

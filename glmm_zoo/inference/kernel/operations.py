@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -318,7 +319,11 @@ def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> Expressio
 
 
 def _rising(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
-    return t.elementwise(lambda y, log_a: t.E("rising_slope" if op.slope else "log_rising", y, log_a), inputs)
+    return t.elementwise(partial(t.E, "rising_slope" if op.slope else "log_rising"), inputs)
+
+
+def _known_slopes(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(partial(t.E, "known_slopes"), inputs)
 
 
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
@@ -352,7 +357,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "Recurrence": _recurrence, "PredictedVariance": _recurrence, "BandSolved": _band, "BandTimes": _band, "MeanSurvival": _mean_survival,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
-    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising,
+    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising, "KnownSlopes": _known_slopes,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """`families.rising` and its slope as LLVM code.
 
-Where y is small in all lanes they are a product and its derivative, one factor after the other; else the difference of two of
+Where 1 + a is below 1024 in all lanes, and y + a within the table, they are differences of two values of `log_gamma_table`; else of two of
 Stirling's series, from a on, or from a + 8 on where a is below 8.
 """
 
@@ -8,44 +8,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, branch, do_while, larger
+from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, both, branch, larger
+from glmm_zoo.inference.kernel.log_gamma_table import MOST_TABULATED, log_gamma
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
 
 RISING = ("log_rising", "rising_slope")
-_FEW = 40.0  # factors
+_MOST_LOW = 1024.0  # up to here the table keeps what is left of two values that are nearly the same
 _LEAST_LARGE = 8.0  # from here on Stirling's series is right
-_MOST_LOG = 700.0
+_MOST = 1e150  # of a: the square of one beyond is infinite
 
 
 def rising_definition(b: Lines, name: str) -> list[str]:
-    """The function of y and log a."""
-    number, zero, one = b.number, b.number(0.0), b.number(1.0)
-    log_a = b.select(b.compare("olt", "%log_a", number(_MOST_LOG)), "%log_a", number(_MOST_LOG))
-    a, less = b.function("exp", log_a), b.sub("%y", one)
-    branch(b, all_lanes(b, b.compare("ole", "%y", number(_FEW))), "few", "many")
-    begin(b, "few")
-    scale = b.div(one, larger(b, a, one))
-    base = b.select(b.compare("olt", a, one), a, one)
+    """The function of y, log a and a."""
+    number, one = b.number, b.number(1.0)
+    a, less = b.select(b.compare("olt", "%a", number(_MOST)), "%a", number(_MOST)), b.sub("%y", one)
+    low, high = b.add(a, one), b.add(a, larger(b, "%y", one))
+    inside = both(b, "and", b.compare("olt", low, number(_MOST_LOW)), b.compare("olt", high, number(MOST_TABULATED)))
+    branch(b, all_lanes(b, inside), "table", "series")
+    begin(b, "series")
+    b.do(f"ret {_both(b)} {_called(b, f'{name}_series', '%y', '%log_a', a)}")
+    begin(b, "table")
+    (value, slope), (value_low, slope_low) = (log_gamma(b, x) for x in (high, low))
+    _give(b, b.sub(b.sub(value, value_low), b.mul(less, "%log_a")), b.sub(b.mul(a, b.sub(slope, slope_low)), less))
+    return [*_series_definition(b, f"{name}_series"), *_function(b, name, "alwaysinline")]
 
-    def factors(state: list[str]) -> tuple[list[str], str]:
-        """Two more."""
-        j, product, slope = state
-        shares, times = [], []
-        for _ in range(2):
-            counts = b.compare("olt", j, "%y")
-            shares.append(b.select(counts, b.mul(j, scale), zero))
-            times.append(b.select(counts, b.add(base, shares[-1]), one))
-            j = b.add(j, one)
-        more, both = b.fma(shares[1], times[0], b.mul(shares[0], times[1])), b.mul(*times)
-        return [j, b.mul(product, both), b.fma(slope, both, b.mul(more, product))], b.compare("olt", j, "%y")
 
-    _, product, slope = do_while(b, "factors", [(b.type, x) for x in (one, one, zero)], factors)
-    below = b.select(b.compare("olt", log_a, zero), log_a, zero)
-    value = b.sub(b.function("log", product), b.mul(less, below))
-    _give(b, value, b.neg(b.div(slope, product)))
-    begin(b, "many")
+def _series_definition(beside: Lines, name: str) -> list[str]:
+    """The same of any y, for a that is not infinite."""
+    b = type(beside)(beside.lanes)
+    number, one = b.number, b.number(1.0)
+    a, less = "%a", b.sub("%y", one)
     moved = b.compare("olt", a, number(_LEAST_LARGE))
     low = b.select(moved, b.add(a, number(8.0)), a)
     high = b.add(low, "%y")
@@ -64,20 +58,31 @@ def rising_definition(b: Lines, name: str) -> list[str]:
     (p1, d1), (p2, d2) = _factors(b, at_y, 0), _factors(b, at_a, 1)
     inverse = b.div(one, b.mul(p1, p2))
     log_low, quotient = b.function("log", low), b.function("log", b.mul(p1, b.mul(p1, inverse)))
-    near = b.add(far, b.sub(b.sub(b.mul("%y", log_low), b.mul(less, log_a)), quotient))
+    near = b.add(far, b.sub(b.sub(b.mul("%y", log_low), b.mul(less, "%log_a")), quotient))
     psi_near = b.sub(psi, b.mul(b.sub(b.mul(d1, p2), b.mul(d2, p1)), inverse))
     value = b.select(moved, near, far)
     slope = b.sub(b.mul(a, b.select(moved, psi_near, psi)), "%y")
-    _give(b, value, b.add(slope, b.select(moved, one, zero)))
-    head = f"define internal {_both(b)} @{name}_{b.lanes}({b.type} %y, {b.type} %log_a) noinline nounwind willreturn memory(none) {{"
+    _give(b, value, b.add(slope, b.select(moved, one, number(0.0))))
+    beside.used |= b.used
+    return _function(b, name, "noinline")
+
+
+def _function(b: Lines, name: str, how: str) -> list[str]:
+    head = f"define internal {_both(b)} @{name}_{b.lanes}({b.type} %y, {b.type} %log_a, {b.type} %a) {how} nounwind willreturn memory(none) {{"
     return [head, "entry:", *b.lines, "}"]
 
 
-def one_of_both(b: Lines, which: str, y: str, log_a: str) -> str:
+def one_of_both(b: Lines, which: str, *args: str) -> str:
     """The value or the slope; calls with the same arguments are made once."""
     b.used.add(("rising", b.lanes))
-    made = b(f"call {_both(b)} @rising_{b.lanes}({b.type} {y}, {b.type} {log_a})")
-    return b(f"extractvalue {_both(b)} {made}, {RISING.index(which)}")
+    return b(f"extractvalue {_both(b)} {_called(b, 'rising', *args)}, {RISING.index(which)}")
+
+
+def _called(b: Lines, name: str, *args: str) -> str:
+    call = f"call {_both(b)} @{name}_{b.lanes}({', '.join(f'{b.type} {x}' for x in args)})"
+    if call not in b.made:
+        b.made[call] = b(call)
+    return b.made[call]
 
 
 def _both(b: Lines) -> str:
