@@ -27,6 +27,7 @@ from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
+from glmm_zoo.results.structures import effects_of_element
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -324,7 +325,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             (g for s, g in groups_of.items() if variable.removesuffix("_at_means") == s.replace("sd_", "corr_", 1)), {}
         )
         stratum, inside = stratum_of(group, inside)
-        one, other = inside.split(", ", 1)
+        one, other = effects_of_element(group, inside)
         where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
         yield (
             f"The correlation of the {_effect(parts, one)} and the {_effect(parts, other)}{where} was "
