@@ -15,6 +15,7 @@ from glmm_zoo.report.answer_text import amount_told, mean_scale, part_told
 from glmm_zoo.report.covariate_words import covariate_name
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
+from glmm_zoo.report.product_words import differences_of_slopes, ratio_words
 from glmm_zoo.report.residual_words import residual_results, structure_of
 from glmm_zoo.report.serial_words import process_results
 from glmm_zoo.report.time_words import cause_words
@@ -62,6 +63,7 @@ def results_text(parts: Parts, answer: Answer, prob: float) -> str:
         *_comparisons(parts, answer),
         *_trial(table),
         *_ratios(parts, table, answer),
+        *_slopes(parts, table, answer),
         *_groups(parts, table),
     ]
     if not told:
@@ -213,7 +215,7 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     factors = {m[3]: [column_and_level(factor)[0] for factor in multiplied(m[3])] for m in found}
     in_product = any(answer.variable in of and len(of) > 1 for of in factors.values())
     for match in found:
-        prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
+        prefix, ratio, label = match[1] or "", ratio_words(match[2]), match[3]
         value = _written(table.loc[match[0]], "ratio")
         if prefix == "assoc":
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
@@ -237,16 +239,18 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)}{of_one} was {value}."
 
 
+def _slopes(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
+    for prefix, told, level, ratio, row in differences_of_slopes(parts, table, answer.variable):
+        of = f" in {outcome_words_of(parts, prefix)}" if prefix else ""
+        of = f"{of} {_within(parts)} was multiplied by" if ratio else f"{of} changed by"
+        scale, unit = ("ratio", "") if ratio else ("number", _unit(parts, prefix))
+        yield f"{told} for {_label(parts, level)}{of} {_written(table.loc[row], scale, unit)}."
+
+
 def _of_predictor(parts: Parts, prefix: str) -> str:
     """What one of several linear predictors is of: "car against bus", a cause; "" of others."""
     cause = next((c for c in parts.outcomes[0].causes if variable_name(c) == prefix), None)
     return against_reference(parts.spec, prefix) if cause is None else cause_words(parts, cause)
-
-
-def _ratio_words(name: str) -> str:
-    """ "odds ratio", "ratio of residual standard deviations"."""
-    part = name.removesuffix("_ratio")
-    return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else name.replace("_", " ")
 
 
 def _has_disc(parts: Parts, prefix: str) -> bool:
