@@ -145,3 +145,13 @@ def test_the_answer_of_repeated_measures_is_at_the_visit_that_comes_last_in_the_
     ):
         tree = sampled(zoo.hierarchical_linear(table, "y ~ arm * C(visit)", **said))
         assert answering(tree).at == {"visit": last}
+
+
+def test_colons_and_commas_of_columns_are_no_products() -> None:
+    rng, n = np.random.default_rng(1), 60
+    data = pd.DataFrame({"y": rng.normal(size=n), "arm": ["a", "b"] * (n // 2), "x: dose, mg": rng.normal(size=n)})
+    tree = sampled(zoo.hierarchical_linear(data, "y ~ arm * `x: dose, mg`"))
+    told = zoo.paragraphs(tree)["results"]
+    assert "For one unit more of x: dose, mg the difference for arm b against a changed by" in told
+    assert "b × x: dose, mg" in str(zoo.table(tree)) and "x × dose" not in str(zoo.table(tree))
+    assert "one unit of x: dose, mg" in str(zoo.table(tree, of="priors"))
