@@ -142,9 +142,7 @@ def _per(parts: Parts, of: PriorOf) -> str:
     inside = re.fullmatch(r".*?\[(.*)\]", of.element)
     if inside is None or "[" in inside[1]:
         return ""
-    coords = parts.tree["posterior"].coords
-    whole = any(inside[1] in map(str, coords[d].values) for d in coords if str(d).endswith("coef"))
-    name = inside[1] if whole else inside[1].split(", ")[-1]
+    name = inside[1] if of.kind == "coefficient" else inside[1].split(", ")[-1]
     if "mo(" in name:
         return f" for one mean step of {coefficient_words(parts.about, name).replace(' (mean step)', '')}"
     return f" for one unit of {joined([_column(parts, n) for n in multiplied(name)])}"

@@ -136,6 +136,9 @@ def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, st
         return f"{'risk ' if risk and not told else ''}{measure}", _written(
             row, scale, _unit(parts, outcome) if scale == "number" else ""
         )
+    if measure == "rmst":
+        unit = parts.about.time_unit
+        return _MEASURES[measure], _written(row, "number", f"{numbers.NO_BREAK}{unit}" if unit else "")
     of_risks = measure == "ratio" and mean_scale(parts.tree, outcome) == "risk" and not told
     name = f"{'risk ' if of_risks else ''}{_MEASURES.get(measure, measure)}"
     averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
