@@ -54,6 +54,7 @@ html_title = "glmm_zoo"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # for it a page would ask for other pages, which a browser refuses to files
+html_sidebars = {"docs/start": []}  # a section of one page, which has nothing to list
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 from cyclopts import App
 
@@ -11,6 +13,7 @@ from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
+from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.explain import explain
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.fit_many import fit_many
@@ -31,7 +34,9 @@ from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.spelling import learn
 from glmm_zoo.cli.summary import summary
 from glmm_zoo.cli.table import table
+from glmm_zoo.cli.terminal import print_rich
 from glmm_zoo.cli.update import update
+from glmm_zoo.errors import InputError
 
 
 def _version() -> str:
@@ -78,5 +83,32 @@ _add(qualify)
 _add(table)
 _add(report)
 _add(plot)
-app.register_install_completion_command()
+
+
+@app.command(name="--install-completion")
+def install_completion(
+    *, shell: Literal["zsh", "bash", "fish", "powershell"] | None = None, output: Path | None = None
+) -> int:
+    """Let the shell complete commands and options.
+
+    Parameters
+    ----------
+    shell
+        By default the one that this is typed in.
+    output
+        Where the script is written; then no file of the shell is changed. By default it goes where the shell looks for it, and the
+        shell's startup file is told so.
+    """
+    from cyclopts.completion.detect import ShellDetectionError
+
+    try:
+        script = app.install_completion(shell=shell, output=output, add_to_startup=output is None)
+    except ShellDetectionError:
+        raise InputError(
+            "which shell this is was not found out; name it: --shell bash, zsh, fish or powershell"
+        ) from None
+    print_rich(f"saved {script}; {'load it in the shell' if output else 'open a new shell'}, and it completes glmm-zoo")
+    return ExitCode.DONE
+
+
 learn({name: command for name in app if (command := app[name].default_command) and not name.startswith("-")})

@@ -94,7 +94,7 @@ def read_asked(
     elif scale in EVENT_SCALES:
         read["times"] = attempt(lambda: increasing_times(read["times"]), problems)
     elif read["times"] is not None:
-        problems.append(f"times= goes with scale= {listing(EVENT_SCALES)}, not with {scale!r}; leave it out")
+        problems.append(f"times= goes with scale= {listing(EVENT_SCALES)}; name one of these, or leave it out")
     if not isinstance(groups, str | Mapping):
         problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {shown(groups)}")
     values = attempt(lambda: read_at(at), problems)

@@ -53,10 +53,13 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
         raise InputError(f"measures is empty; name some of {listing(allowed)}, or leave it out")
     for name in names:
         if name not in allowed:
+            if name == RESTRICTED_MEAN:
+                raise InputError(
+                    f"measures: {name!r} is of scale={SURVIVAL!r} at times=, which a model of times to an event has"
+                )
             near = did_you_mean(str(name), allowed) or ";"
-            raise InputError(
-                f"measures: {name!r} is none of scale={scale!r} of {outcome.name!r}{near} measures: {listing(allowed)}"
-            )
+            of = "" if scale == "mean" else f"scale={scale!r} of "  # the default, which nobody may have typed
+            raise InputError(f"measures: {name!r} is none of {of}{outcome.name!r}{near} measures: {listing(allowed)}")
     return list(dict.fromkeys(names))
 
 

@@ -92,9 +92,10 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     ordered, binary, counts = family.choice == "levels", family.choice == "success", family.counted is not None
     never = "never" in outcome.parts or "never" in outcome.own
     if family.event_times is not None and scale != "linear":
-        raise InputError(
-            f"scale={scale!r} is none of {outcome.name!r}, a time to an event; scales: {listing(TIME_SCALES)}, all but the last two at times="
-        )
+        scales = f"{listing(TIME_SCALES)}, all but the last two at times="
+        if scale == "mean":  # the default, which nobody may have typed
+            raise InputError(f"{outcome.name!r} is a time to an event; name what is asked of it, scale= {scales}")
+        raise InputError(f"scale={scale!r} is none of {outcome.name!r}, a time to an event; scales: {scales}")
     if len(outcome.prefixes) > 1 and family.event_times is not None:
         return Quantity(
             scale, outcome.levels, lambda p: np.stack([x.mean for x in p.variables.values()]), label="cause"

@@ -139,13 +139,23 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
 
 
 def _last_visit(model: FittedModel, variable: str) -> dict[str, Any]:
-    """Of repeated measures the last visit, where the formula has it: it is what a trial is about."""
-    facts, time = model.spec["facts"], model.spec["options"].get("time")
+    """Of repeated measures the last visit, where the formula has it: it is what a trial is about.
+
+    Numbers and declared levels have an order; of text, whose levels are in that of the alphabet, it is the last row of the subject
+    who has most of them.
+    """
+    facts, options = model.spec["facts"], model.spec["options"]
+    time = options.get("time")
     if "visits" not in facts or time == variable or time not in _variables(model):
         return {}
-    last = facts["visits"][-1]
-    number = stored_table(model.tree)[time].dtype.kind in "iuf"
-    return {time: float(last) if number else last}
+    table = stored_table(model.tree)
+    if pd.api.types.is_numeric_dtype(table[time]):
+        return {time: float(facts["visits"][-1])}
+    if isinstance(table[time].dtype, pd.CategoricalDtype):
+        return {time: facts["visits"][-1]}
+    subject = table[options["within"]].astype(str)
+    most = subject[subject.groupby(subject).transform("size").idxmax()]
+    return {time: str(table[time][subject == most].iloc[-1])}
 
 
 def _variables(model: FittedModel) -> set[str]:

@@ -20,6 +20,7 @@ from glmm_zoo.report.prior_reasons import CENTRES, REASONS
 from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import coefficient_words
+from glmm_zoo.results.figures.value_words import multiplied
 from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -141,10 +142,10 @@ def _per(parts: Parts, of: PriorOf) -> str:
     inside = re.fullmatch(r".*?\[(.*)\]", of.element)
     if inside is None or "[" in inside[1]:
         return ""
-    name = inside[1].split(", ")[-1]
+    name = inside[1] if of.kind == "coefficient" else inside[1].split(", ")[-1]
     if "mo(" in name:
         return f" for one mean step of {coefficient_words(parts.about, name).replace(' (mean step)', '')}"
-    return f" for one unit of {joined([_column(parts, n) for n in name.split(':')])}"
+    return f" for one unit of {joined([_column(parts, n) for n in multiplied(name)])}"
 
 
 def _smooth_line(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:

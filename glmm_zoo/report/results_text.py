@@ -15,6 +15,7 @@ from glmm_zoo.report.answer_text import amount_told, mean_scale, part_told
 from glmm_zoo.report.covariate_words import covariate_name
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
+from glmm_zoo.report.product_words import differences_of_slopes, ratio_words
 from glmm_zoo.report.residual_words import residual_results, structure_of
 from glmm_zoo.report.serial_words import process_results
 from glmm_zoo.report.time_words import cause_words
@@ -27,6 +28,7 @@ from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
+from glmm_zoo.results.structures import effects_of_element
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -61,6 +63,7 @@ def results_text(parts: Parts, answer: Answer, prob: float) -> str:
         *_comparisons(parts, answer),
         *_trial(table),
         *_ratios(parts, table, answer),
+        *_slopes(parts, table, answer),
         *_groups(parts, table),
     ]
     if not told:
@@ -133,6 +136,9 @@ def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, st
         return f"{'risk ' if risk and not told else ''}{measure}", _written(
             row, scale, _unit(parts, outcome) if scale == "number" else ""
         )
+    if measure == "rmst":
+        unit = parts.about.time_unit
+        return _MEASURES[measure], _written(row, "number", f"{numbers.NO_BREAK}{unit}" if unit else "")
     of_risks = measure == "ratio" and mean_scale(parts.tree, outcome) == "risk" and not told
     name = f"{'risk ' if of_risks else ''}{_MEASURES.get(measure, measure)}"
     averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
@@ -212,7 +218,7 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     factors = {m[3]: [column_and_level(factor)[0] for factor in multiplied(m[3])] for m in found}
     in_product = any(answer.variable in of and len(of) > 1 for of in factors.values())
     for match in found:
-        prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
+        prefix, ratio, label = match[1] or "", ratio_words(match[2]), match[3]
         value = _written(table.loc[match[0]], "ratio")
         if prefix == "assoc":
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
@@ -236,16 +242,18 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)}{of_one} was {value}."
 
 
+def _slopes(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
+    for prefix, told, level, ratio, row in differences_of_slopes(parts, table, answer.variable):
+        of = f" in {outcome_words_of(parts, prefix)}" if prefix else ""
+        of = f"{of} {_within(parts)} was multiplied by" if ratio else f"{of} changed by"
+        scale, unit = ("ratio", "") if ratio else ("number", _unit(parts, prefix))
+        yield f"{told} for {_label(parts, level)}{of} {_written(table.loc[row], scale, unit)}."
+
+
 def _of_predictor(parts: Parts, prefix: str) -> str:
     """What one of several linear predictors is of: "car against bus", a cause; "" of others."""
     cause = next((c for c in parts.outcomes[0].causes if variable_name(c) == prefix), None)
     return against_reference(parts.spec, prefix) if cause is None else cause_words(parts, cause)
-
-
-def _ratio_words(name: str) -> str:
-    """ "odds ratio", "ratio of residual standard deviations"."""
-    part = name.removesuffix("_ratio")
-    return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else name.replace("_", " ")
 
 
 def _has_disc(parts: Parts, prefix: str) -> bool:
@@ -324,7 +332,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             (g for s, g in groups_of.items() if variable.removesuffix("_at_means") == s.replace("sd_", "corr_", 1)), {}
         )
         stratum, inside = stratum_of(group, inside)
-        one, other = inside.split(", ", 1)
+        one, other = effects_of_element(group, inside)
         where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
         yield (
             f"The correlation of the {_effect(parts, one)} and the {_effect(parts, other)}{where} was "

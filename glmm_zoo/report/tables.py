@@ -31,6 +31,7 @@ from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
 from glmm_zoo.results.report.wording import INTERVAL
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means, stratum_of
+from glmm_zoo.results.structures import effects_of_element
 from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
@@ -336,7 +337,7 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         stratum, inside = stratum_of(group, inside)
         effects = [
             effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"], *spec["links"]], about)
-            for e in inside.split(", ")
+            for e in effects_of_element(group, inside)
         ]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         where = f" in {about.level(group['by']['column'], stratum)}" if stratum else ""

@@ -37,6 +37,8 @@ def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> 
     chain.
     """
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
+    if len(parts) == 1:
+        return _statistics(parts[0], prob, imputations)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(
         min(_MOST_THREADS, processors)

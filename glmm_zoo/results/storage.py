@@ -57,6 +57,10 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     text = getattr(tree, "attrs", {}).get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
+    return once(("metadata", text), tree, lambda: _parsed(text))
+
+
+def _parsed(text: str) -> dict[str, Any]:
     content: Any = None
     with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(text)

@@ -62,5 +62,12 @@ def test_the_shell_completes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "glmm_zoo", "--install-completion", "--shell", "bash"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    script = tmp_path / "glmm-zoo.bash"
+    files = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    done = subprocess.run(
+        [*command, "--output", str(script)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "--group-effects" in script.read_text()
+    assert all(path.read_text() == text for path, text in files.items())  # such as .bashrc
     scripts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert any("glmm-zoo" in text and "--group-effects" in text and "comparisons" in text for text in scripts)

@@ -80,7 +80,7 @@ def test_comparisons_of_survival_are_within_a_draw() -> None:
 def test_what_a_time_has_not_is_told() -> None:
     tree = tree_of_row(WEIBULL.name)
     with pytest.raises(
-        InputError, match="scale='mean' is none of 't', a time to an event; scales: survival, incidence, rmst, rmtl"
+        InputError, match="'t' is a time to an event; name what is asked of it, scale= survival, incidence, rmst, rmtl"
     ):
         zoo.predictions(tree)
     with pytest.raises(InputError, match="give times="):

@@ -153,7 +153,7 @@ COMMANDS = {
     "option": ("predictions fit.nc --group new", "--group"),
     "ending": ("predictions fit.nc --out table.xls", "table.xls"),
     "variable": ("comparisons fit.nc amr", "no variable 'amr' in the model; did you mean 'arm'"),
-    "measure": ("comparisons fit.nc arm --measures risk_ratio", "'risk_ratio' is none of --scale mean"),
+    "measure": ("comparisons fit.nc arm --measures risk_ratio", "'risk_ratio' is none of 'ill'"),
     "contrast": ("comparisons fit.nc arm --contrast 'md vs low'", "level 'md' of 'arm'"),
     "rope": ("comparisons fit.nc arm --rope wide", "--rope"),
     "slope of a factor": ("slopes fit.nc arm", "'arm' is a factor, which has no slope"),

@@ -492,7 +492,7 @@ def test_markers_are_outcomes() -> None:
         ({}, r"scale='survival' is at times; give times=, such as times=\[1, 5\]"),
         ({"times": [3, 2]}, "times are increasing numbers >= 0"),
         ({"times": "soon"}, "times must be a list"),
-        ({"times": [1], "scale": "mean"}, "times= goes with scale= survival, incidence, rmst, rmtl, events, not with 'mean'"),
+        ({"times": [1], "scale": "mean"}, "times= goes with scale= survival, incidence, rmst, rmtl, events; name one of these"),
         ({"times": [1], "outcome": "y"}, "no outcome 'y'; .*outcomes: death"),
         ({"times": [1], "at": {"drug": "c"}}, "level 'c' of 'drug' was not in the data of the fit"),
         ({"times": [1], "at": {"time": 1}}, "at: the model has no column 'time'"),

@@ -109,17 +109,49 @@ def test_without_estimates_there_are_still_parameters() -> None:
     assert "Averages" not in first
 
 
-def test_slopes_of_levels_with_a_colon_and_of_products_are_named_whole() -> None:
+def test_slopes_of_levels_with_signs_and_of_products_are_named_whole() -> None:
     rng, n = np.random.default_rng(1), 120
     data = pd.DataFrame(
         {
             "y": rng.normal(size=n),
-            "arm": ["A: old", "B: new"] * (n // 2),
+            "arm": ["A: old", "B: new, twice"] * (n // 2),
             "x": rng.normal(size=n),
             "g": np.arange(n) % 8,
         }
     )
     model = zoo.hierarchical_linear(data.astype({"g": "str"}), "y ~ arm * x + (1 + arm * x | g)")
-    told = zoo.paragraphs(zoo.fit(model, draws=50, tune=200, chains=2, thin=1, seed=1, progress=False))["results"]
-    assert " for the slope of B: new" in told and " for the slope of B: new × x" in told and "arm[" not in told
-    assert "The correlation of the slope of B: new and the slope of x was" in told
+    tree = zoo.fit(model, draws=50, tune=200, chains=2, thin=1, seed=1, progress=False)
+    told = zoo.paragraphs(tree)["results"]
+    assert " for the slope of B: new, twice" in told and " for the slope of B: new, twice × x" in told
+    assert "arm[" not in told and "The correlation of the slope of B: new, twice and the slope of x was" in told
+    of_product = tree["posterior"]["beta"].sel(coef="arm[B: new, twice]:x")
+    found = re.search(
+        rf"For one unit more of x the difference for arm B: new, twice against A: old changed by ({NUMBER}) ", told
+    )
+    assert found and rounds_to(float(of_product.median()), found[1])
+    parameters = str(zoo.table(tree))
+    assert "g, intercept and slope of B: new, twice" in parameters and "slope of arm[" not in parameters
+
+
+def test_the_answer_of_repeated_measures_is_at_the_visit_that_comes_last_in_the_data() -> None:
+    visits = ["week 4", "week 8", "week 12"]
+    rows = [(f"s{i}", "ab"[i % 2], v) for i in range(12) for v in visits if (i, v) != (0, "week 8")]
+    data = pd.DataFrame(rows, columns=["id", "arm", "visit"]).assign(y=np.random.default_rng(1).normal(size=len(rows)))
+    said = {"residual": "unstructured", "time": "visit", "within": "id"}
+    for table, last in (
+        (data, "week 12"),
+        (data.assign(visit=pd.Categorical(data["visit"], ["week 12", "week 4", "week 8"], ordered=True)), "week 8"),
+        (data.assign(visit=data["visit"].str[5:].astype(int)), 12.0),
+    ):
+        tree = sampled(zoo.hierarchical_linear(table, "y ~ arm * C(visit)", **said))
+        assert answering(tree).at == {"visit": last}
+
+
+def test_colons_and_commas_of_columns_are_no_products() -> None:
+    rng, n = np.random.default_rng(1), 60
+    data = pd.DataFrame({"y": rng.normal(size=n), "arm": ["a", "b"] * (n // 2), "x: dose, mg": rng.normal(size=n)})
+    tree = sampled(zoo.hierarchical_linear(data, "y ~ arm * `x: dose, mg`"))
+    told = zoo.paragraphs(tree)["results"]
+    assert "For one unit more of x: dose, mg the difference for arm b against a changed by" in told
+    assert "b × x: dose, mg" in str(zoo.table(tree)) and "x × dose" not in str(zoo.table(tree))
+    assert "one unit of x: dose, mg" in str(zoo.table(tree, of="priors"))

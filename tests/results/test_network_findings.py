@@ -85,7 +85,7 @@ def test_ranks_and_their_uncertainty(good: str | None) -> None:
             assert table.loc[name, f"P(rank {r})"] == np.mean(ranks[:, k] == r)
     assert table.index[0] == ("D" if good == "lower" else "C")
     words = " ".join(found.sentences)
-    assert ("Whether events are good was not said" in words) == (good is None)
+    assert ("Whether events are good or bad was not said" in words) == (good is None)
     assert (
         f"rank 1 is the treatment with the {'fewest' if good == 'lower' else 'most'} {'deaths' if good else 'events'}"
         in words

@@ -126,9 +126,9 @@ class _EffectSampler:
         n, q = mode.shape
         at_zero = likelihood.at_zero(lookup_at(np.zeros((n, q))))
         K, sd = np.linalg.inv(Sigma), np.sqrt(np.diag(Sigma))
-        P = np.empty((n, q, q))
+        P, slopes = np.empty((n, q, q)), likelihood.constant_slopes(mode, lookup_at, sd)
         for _ in range(steps):
-            gradient, information = likelihood.derivatives(at_zero, mode, draw, lookup_at, sd)
+            gradient, information = likelihood.derivatives(at_zero, mode, draw, lookup_at, sd, slopes)
             P = K + information
             step = np.linalg.solve(P, (gradient - mode @ K)[:, :, None])[:, :, 0]
             longest = np.maximum(np.abs(step / sd).max(axis=1), 1e-12)
@@ -137,8 +137,8 @@ class _EffectSampler:
         b = mode[:, None, :] + np.linalg.solve(np.swapaxes(L, 1, 2), x.T).swapaxes(1, 2)  # (n, M, q)
         M = len(x)
         H = self.survived.sums(lookup_at(b.reshape(n * M, q))).sum(axis=1).reshape(n, M)
-        log_f = np.stack([likelihood.log_f(at_zero, b[:, m], draw) for m in range(M)], axis=1)
-        log_w = log_f - H - 0.5 * np.einsum("nmq,qp,nmp->nm", b, K, b) - log_t
+        log_f = likelihood.log_f(at_zero, b.swapaxes(0, 1), draw)
+        log_w = log_f.T - H - 0.5 * np.einsum("nmq,qp,nmp->nm", b, K, b) - log_t
         return mode, b, special.softmax(log_w, axis=1)
 
 

@@ -32,6 +32,7 @@ BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %,
 RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
 ENDINGS = (".svg", ".png", ".pdf")
 BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
+BOLD = 1.1  # times as wide as others are bold letters
 TITLE_LINE = 16  # px of each further line of a title
 PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 
@@ -238,8 +239,10 @@ class Canvas(Sheet):
         left = 4 if first else box.x0 * self.width
         end = min((mate.x0 * self.width for mate in row if mate.x0 > box.x0), default=float(self.width))
         room = max(int((end - left - 8) / (BOLD_LETTER * TEXT)), 8)
-        lines = textwrap.wrap(text, room, max_lines=3, placeholder="…", break_long_words=False)
-        lines = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
+        lines = _lines(text, room)
+        while room > 8 and BOLD * self.text_width(lines) > end - left - 4:  # of wide letters
+            room -= 1
+            lines = _lines(text, room)
         lower = (len(lines) - 1) * TITLE_LINE
         axis.set_position((box.x0, box.y0, box.width, box.height - lower / height))
         axis.annotate(
@@ -332,6 +335,12 @@ class Canvas(Sheet):
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
+
+
+def _lines(text: str, room: int) -> list[str]:
+    """At most three lines of so many letters, cut with an ellipsis where a word or the text is longer."""
+    lines = textwrap.wrap(text, room, max_lines=3, placeholder="…", break_long_words=False)
+    return [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
 
 
 def capital(text: str) -> str:

@@ -112,6 +112,11 @@ class SvgRenderer(RendererBase):
         """Width, height and descent of text in px; those of words that come again, as in both widths of a figure, are found once."""
         return super().get_text_width_height_descent(s, prop, ismath) if ismath else _text_size(s, prop)
 
+    def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float, float, float]:
+        """Ascent, descent and gap between lines in px, for which matplotlib reads the tables of the font with every text unless a
+        renderer tells them."""
+        return _font_heights(prop)
+
     def draw_text(
         self, gc: GraphicsContextBase, x: float, y: float, s: str, prop: FontProperties, angle: float,
         ismath: bool | str = False, mtext: Text | None = None,
@@ -169,6 +174,20 @@ class SvgRenderer(RendererBase):
 def _text_size(text: str, prop: FontProperties) -> tuple[float, float, float]:
     """Width, height and descent in px, of properties that nobody changes."""
     return RendererBase().get_text_width_height_descent(text, prop, False)
+
+
+@lru_cache(maxsize=256)
+def _font_heights(prop: FontProperties) -> tuple[float, float, float]:
+    """Ascent, descent and gap between lines in px, of properties that nobody changes, by the table that matplotlib takes them from."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(prop))
+    tables: Any = [font.get_sfnt_table(name) for name in ("head", "OS/2", "hhea")]
+    head, *others = tables
+    names = ("sTypoAscender", "sTypoDescender", "sTypoLineGap"), ("ascent", "descent", "lineGap")
+    table, (up, down, gap) = next(pair for pair in zip(others, names, strict=True) if pair[0] is not None)
+    scale = prop.get_size_in_points() / head["unitsPerEm"]
+    return table[up] * scale, -table[down] * scale, table[gap] * scale
 
 
 def _px(value: float, decimals: int = 1) -> str:

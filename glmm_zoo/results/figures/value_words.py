@@ -37,10 +37,10 @@ def value_words(about: About, column: str, value: Any, *, short: bool = False) -
 
 
 def multiplied(coefficient: str) -> list[str]:
-    """What a coefficient's name multiplies: "arm[B: new]" and "time" of "arm[B: new]:time"."""
+    """What a coefficient's name multiplies: "arm[B: new]" and "time" of "arm[B: new]:time". A colon before a space is a column's."""
     parts, begin = [], 0
     for place, depth in enumerate(_depths(coefficient)):
-        if coefficient[place] == ":" and depth == 0:
+        if coefficient[place] == ":" and depth == 0 and coefficient[place + 1 : place + 2] != " ":
             parts.append(coefficient[begin:place])
             begin = place + 1
     return [*parts, coefficient[begin:]]

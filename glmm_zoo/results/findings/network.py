@@ -127,9 +127,12 @@ def _ranks(tree: xr.DataTree, of: np.ndarray) -> np.ndarray:
 
 
 def _first_is(tree: xr.DataTree) -> str:
+    return f"treatment with the {'fewest' if about_of(tree).good == 'lower' else 'most'} {_events(tree)}"
+
+
+def _events(tree: xr.DataTree) -> str:
     about = about_of(tree)
-    events = about.plural(about.outcome) if about.outcome else "events"
-    return f"treatment with the {'fewest' if about.good == 'lower' else 'most'} {events}"
+    return about.plural(about.outcome) if about.outcome else "events"
 
 
 def _rank_table(ranks: np.ndarray, network: Network, treatments: list[str], prob: float) -> pd.DataFrame:
@@ -149,13 +152,17 @@ def _rank_table(ranks: np.ndarray, network: Network, treatments: list[str], prob
 
 
 def _rank_sentences(tree: xr.DataTree, table: pd.DataFrame, prob: float) -> Iterator[str]:
+    unsaid = about_of(tree).good is None
     yield (
-        f"{table.index[0]} has the best mean rank ({written(table['mean rank'].iloc[0], 1)} of {len(table)}, {nominal(prob)} interval "
+        f"{table.index[0]} {'comes first by its mean' if unsaid else 'has the best mean'} rank ({written(table['mean rank'].iloc[0], 1)} of {len(table)}, {nominal(prob)} interval "
         f"{table['rank, lower'].iloc[0]} to {table['rank, upper'].iloc[0]}; SUCRA {written(table['SUCRA'].iloc[0], 2)}) and is first with "
         f"probability {probability(float(table['P(rank 1)'].iloc[0]))}; rank 1 is the {_first_is(tree)}."
     )
-    if about_of(tree).good is None:
-        yield 'Whether events are good was not said: good = "lower" or "higher" of --about turns the ranks the right way round.'
+    if unsaid:
+        yield (
+            f"Whether {_events(tree)} are good or bad was not said, and the most of them come first. Where they are bad, a file words.toml with "
+            'the line good = "lower" turns the ranks round: glmm-zoo report FILE.nc --about words.toml (about= in Python).'
+        )
 
 
 # ------------------------------------------------------------------------------------------- direct evidence, deviance
