@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +16,7 @@ from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
+from glmm_zoo.estimands.row_moments import FEWEST_ROWS, RowMoments
 from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, pole_of_probabilities, quantity
 from glmm_zoo.estimands.rows_between import values_between
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
@@ -54,6 +55,7 @@ class Question:
     choice: GroupChoice
     exposure: Exposure
     draws: PosteriorDraws
+    _moments: RowMoments = field(default_factory=RowMoments, compare=False)
 
     def of_scale(self, scale: str) -> Question:
         """The same of another scale."""
@@ -75,6 +77,9 @@ class Question:
         """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows), where `rows` are coded already."""
         rows = self.outcome.coding.code(table, self.exposure) if rows is None else rows
         check_levels(rows, self.choice, table)
+        averages = self._by_moments(rows, weights) if weights.shape[1] >= FEWEST_ROWS else None
+        if averages is not None:
+            return self.quantity.combine(averages)
         first, of_row = distinct_rows(rows, self.choice.by_level)
         if self.quantity.scale == RESPONSE:
             order = np.argsort(of_row, kind="stable")  # every row has an observation of its own
@@ -89,6 +94,25 @@ class Question:
         block = _BLOCK_BETWEEN if integrated else _BLOCK
         return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, block // self.draws.size)))
 
+    def _by_moments(self, rows: dict[str, LinearRows], weights: sparse.csr_array) -> np.ndarray | None:
+        """The weighted sums of very many rows; None where each must be computed, or that is as fast."""
+        simple = self.quantity.scale not in (RESPONSE, "linear") and "nominal" not in rows
+        if not simple or student_effects(rows, self.choice) is not None or any(r.bounds for r in rows.values()):
+            return None
+        size, thresholds = self.draws.size, thresholds_of_rows(self.outcome, self.draws, None)
+        own = self._own_parameters()
+        return self._moments.averages(
+            rows,
+            weights,
+            lambda some: predictors_of_rows(some, self.choice, size),
+            lambda variables, covariances: self.quantity.values(RowPredictors(variables, covariances, own, thresholds)),
+            share=self.quantity.interpolated or self.outcome.is_share(self.quantity.scale),
+        )
+
+    def _own_parameters(self) -> dict[str, np.ndarray]:
+        """Draws (S, 1) of the family's own parameters that have no linear predictor, but for cutpoints."""
+        return {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
+
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""
         response = next(iter(self.outcome.parts.values())).formula.response
@@ -101,7 +125,7 @@ class Question:
         """Values (categories, S, m) of rows of these linear predictors; `trials` and `rng` are of new observations."""
         size = self.draws.size
         linear = {part: r for part, r in rows.items() if part != "nominal"}
-        own = {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
+        own = self._own_parameters()
         own |= {name: b for r in linear.values() for name, b in r.bounds.items()}
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
         student = student_effects(linear, self.choice)
