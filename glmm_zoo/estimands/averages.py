@@ -12,12 +12,13 @@ from glmm_zoo.estimands.event_times import event_quantity
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, TIME_SCALES, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows
+from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_moments import FEWEST_ROWS, RowMoments
-from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, pole_of_probabilities, quantity
+from glmm_zoo.estimands.row_values import RESPONSE, Covariances, Quantity, RowPredictors, pole_of_probabilities, quantity
 from glmm_zoo.estimands.rows_between import values_between
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
@@ -101,11 +102,31 @@ class Question:
             return None
         size, thresholds = self.draws.size, thresholds_of_rows(self.outcome, self.draws, None)
         own = self._own_parameters()
+
+        def values(variables: Mapping[str, Normal], covariances: Covariances, draws: slice) -> np.ndarray:
+            """Each part by itself where it depends on some of the axes alone; those of times to an event in all points."""
+            axes = next(iter(variables.values())).mean.ndim - 1
+            flat = self.outcome.family.event_times is not None
+            shape = [1] if flat else [1] * axes
+            of_draws = {name: x[draws].reshape(-1, *shape, *x.shape[2:]) for name, x in own.items()}
+            cuts = None if thresholds is None else thresholds[:, draws].reshape(len(thresholds), -1, *shape)
+            if not flat:
+                return self.quantity.values(RowPredictors(variables, covariances, of_draws, cuts))
+            all_points = np.broadcast_shapes(*(part.shape for x in variables.values() for part in (x.mean, x.variance)))
+
+            def in_points(x: np.ndarray) -> np.ndarray:
+                return np.broadcast_to(x, all_points).reshape(all_points[0], -1)
+
+            moved = {part: Normal(in_points(x.mean), in_points(x.variance)) for part, x in variables.items()}
+            of_pairs = {pair: in_points(x) for pair, x in covariances.items()}
+            found = self.quantity.values(RowPredictors(moved, of_pairs, of_draws, cuts))
+            return np.broadcast_to(found, (len(found), all_points[0], int(np.prod(all_points[1:])))).reshape(-1, *all_points)
+
         return self._moments.averages(
             rows,
             weights,
             lambda some: predictors_of_rows(some, self.choice, size),
-            lambda variables, covariances: self.quantity.values(RowPredictors(variables, covariances, own, thresholds)),
+            values,
             share=self.quantity.interpolated or self.outcome.is_share(self.quantity.scale),
         )
 

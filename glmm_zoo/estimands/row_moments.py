@@ -20,7 +20,7 @@ from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.normal_means import Normal
 
 FEWEST_ROWS = 1000  # for which it is worthwhile
-_POINTS = 8, 12, 16, 20, 24, 32, 40, 48, 64  # along an axis
+_POINTS = 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64  # along an axis
 _LEAST = 12, 8, 8  # at first, along the axis with most rows apart and others
 _MOST_AXES = 3
 _WORTHWHILE = 0.5  # points and cells for each row
@@ -31,7 +31,7 @@ _BEND = 0.34  # 1 / sqrt(1 + v / 3): in that of the variance v a mean of the inv
 
 type Place = tuple[str, frozenset[str]]  # "mean", "variance" or "covariance" of linear predictors
 type Places = dict[Place, np.ndarray]  # draws (S, m) of each, or (S, 1), (1, 1)
-type Values = Callable[[Mapping[str, Normal], Mapping[frozenset[str], np.ndarray]], np.ndarray]
+type Values = Callable[[Mapping[str, Normal], Mapping[frozenset[str], np.ndarray], slice], np.ndarray]  # of some draws
 type Predictors = Callable[
     [dict[str, LinearRows]], tuple[Mapping[str, Normal], Mapping[frozenset[str], np.ndarray]]
 ]  # of the parts in rows
@@ -90,7 +90,8 @@ class RowMoments:
     ) -> np.ndarray | None:  # fmt: skip
         """Weighted sums (k, S, cells) for `weights` (cells, m) that sum to one; None where that is not worthwhile.
 
-        `values(variables, covariances)` gives (k, S, n) of linear predictors (S, n); a `share` is between 0 and 1.
+        `values(variables, covariances, draws)` gives (k, S, n_1, ...) of linear predictors whose means and variances are
+        (S, n_1, ...), or 1 along some axes, in these draws; a `share` is between 0 and 1.
         """
         most = _WORTHWHILE * weights.shape[1] / weights.shape[0]
         place = self._of_kept(rows, weights, predictors) or _of_rows(rows, weights, predictors, most)
@@ -100,7 +101,7 @@ class RowMoments:
         counts = kept.counts if kept else tuple(_LEAST[: len(axes)])
         while True:
             C, last = _coefficients(axes, common, counts, values)
-            largest = np.abs(C).sum(axis=-1).max(axis=1) + 1e-300
+            largest = np.abs(C).sum(axis=-1).max(axis=1)[:, None] + 1e-300
             short = [bool((of_axis > _LAST * largest).any()) for of_axis in last]
             if not any(short):
                 break
@@ -249,28 +250,26 @@ def _coefficients(
     axes: Sequence[_Axis], common: Places, counts: tuple[int, ...], values: Values
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Coefficients (k, S, n_1 n_2 ...), and for each axis the sums (k, S) of the last two along it."""
-    grid = np.meshgrid(*(_chebyshev(n)[0] for n in counts), indexing="ij")
-    size = max(x.shape[0] for x in [*common.values(), *(axis.low for axis in axes)])
-    at = {axis.place: axis.at(u.ravel()) for axis, u in zip(axes, grid, strict=True)}
-    points, found = int(np.prod(counts)), []
-    step = max(1, _VALUES_AT_ONCE // size)
-    for start in range(0, points, step):
-        some = slice(start, min(start + step, points))
-        shape = (size, some.stop - some.start)
-        here = common | {place: x[:, some] for place, x in at.items()}
+    size, d = max(x.shape[0] for x in [*common.values(), *(axis.low for axis in axes)]), len(axes)
+    at = {place: x.reshape(len(x), *[1] * max(d, 1)) for place, x in common.items()}
+    for j, (axis, n) in enumerate(zip(axes, counts, strict=True)):
+        at[axis.place] = axis.at(_chebyshev(n)[0]).reshape(-1, *(n if i == j else 1 for i in range(d)))
+    step, found = max(1, _VALUES_AT_ONCE // int(np.prod(counts))), []
+    for start in range(0, size, step):
+        draws = slice(start, min(start + step, size))
+        here = {place: _draws_of(x, draws) for place, x in at.items()}
         variables = {
-            part: Normal(np.broadcast_to(here[("mean", only)], shape), here[("variance", only)])
+            part: Normal(here[("mean", only)], here[("variance", only)])
             for (kind, only) in here
             if kind == "mean"
             for part in only
         }
-        covariances = {pair: x for (kind, pair), x in here.items() if kind == "covariance"}
-        of_some = values(variables, covariances)
-        found.append(np.broadcast_to(of_some, (len(of_some), *shape)))
-    C = np.concatenate(found, axis=2).reshape(-1, size, *counts)
+        of_some = values(variables, {pair: x for (kind, pair), x in here.items() if kind == "covariance"}, draws)
+        found.append(np.broadcast_to(of_some, (len(of_some), draws.stop - start, *(counts or (1,)))))
+    C = np.concatenate(found, axis=1)
     for j, n in enumerate(counts):
         C = np.moveaxis(np.moveaxis(C, j + 2, -1) @ _chebyshev(n)[1], -1, j + 2)
-    sums = [np.abs(C).sum(axis=tuple(i + 2 for i in range(len(counts)) if i != j)) for j in range(len(counts))]
+    sums = [np.abs(C).sum(axis=tuple(i + 2 for i in range(d) if i != j)) for j in range(d)]
     return C.reshape(*C.shape[:2], -1), [of_axis[..., -2:].sum(axis=-1) for of_axis in sums]
 
 
