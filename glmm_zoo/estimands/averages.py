@@ -12,13 +12,20 @@ from glmm_zoo.estimands.event_times import event_quantity
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, TIME_SCALES, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows
-from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.estimands.new_observations import new_observations
+from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_moments import FEWEST_ROWS, RowMoments
-from glmm_zoo.estimands.row_values import RESPONSE, Covariances, Quantity, RowPredictors, pole_of_probabilities, quantity
+from glmm_zoo.estimands.row_values import (
+    RESPONSE,
+    Covariances,
+    Quantity,
+    RowPredictors,
+    pole_of_probabilities,
+    quantity,
+)
 from glmm_zoo.estimands.rows_between import values_between
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
@@ -97,7 +104,7 @@ class Question:
 
     def _by_moments(self, rows: dict[str, LinearRows], weights: sparse.csr_array) -> np.ndarray | None:
         """The weighted sums of very many rows; None where each must be computed, or that is as fast."""
-        simple = self.quantity.scale not in (RESPONSE, "linear") and "nominal" not in rows
+        simple = self.quantity.scale not in (RESPONSE, "linear") and "nominal" not in rows and not self.outcome.nested
         if not simple or student_effects(rows, self.choice) is not None or any(r.bounds for r in rows.values()):
             return None
         size, thresholds = self.draws.size, thresholds_of_rows(self.outcome, self.draws, None)
@@ -120,11 +127,14 @@ class Question:
             moved = {part: Normal(in_points(x.mean), in_points(x.variance)) for part, x in variables.items()}
             of_pairs = {pair: in_points(x) for pair, x in covariances.items()}
             found = self.quantity.values(RowPredictors(moved, of_pairs, of_draws, cuts))
-            return np.broadcast_to(found, (len(found), all_points[0], int(np.prod(all_points[1:])))).reshape(-1, *all_points)
+            return np.broadcast_to(found, (len(found), all_points[0], int(np.prod(all_points[1:])))).reshape(
+                -1, *all_points
+            )
 
         return self._moments.averages(
             rows,
             weights,
+            self.choice.by_level,
             lambda some: predictors_of_rows(some, self.choice, size),
             values,
             share=self.quantity.interpolated or self.outcome.is_share(self.quantity.scale),

@@ -23,7 +23,7 @@ FEWEST_ROWS = 1000  # for which it is worthwhile
 _POINTS = 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64  # along an axis
 _LEAST = 12, 8, 8  # at first, along the axis with most rows apart and others
 _MOST_AXES = 3
-_WORTHWHILE = 0.5  # points and cells for each row
+_WORTHWHILE, _MOST_POINTS = 0.5, 5000  # points times cells for each row, and at most
 _LAST = 1e-9  # of the largest value in any draw: the last two coefficients
 _ERROR = 1e-7  # of an average, by the same
 _ROWS_AT_ONCE, _AT_ONCE, _VALUES_AT_ONCE = 2_000_000, 8_000, 200_000  # numbers
@@ -86,15 +86,23 @@ class RowMoments:
     _kept: list[_Moments] = field(default_factory=list)
 
     def averages(
-        self, rows: dict[str, LinearRows], weights: sparse.csr_array, predictors: Predictors, values: Values, *, share: bool
-    ) -> np.ndarray | None:  # fmt: skip
-        """Weighted sums (k, S, cells) for `weights` (cells, m) that sum to one; None where that is not worthwhile.
+        self,
+        rows: dict[str, LinearRows],
+        weights: sparse.csr_array,
+        by_level: Sequence[str],
+        predictors: Predictors,
+        values: Values,
+        *,
+        share: bool,
+    ) -> np.ndarray | None:
+        """Weighted sums (k, S, cells) for `weights` (cells, m); None where that is not worthwhile.
 
         `values(variables, covariances, draws)` gives (k, S, n_1, ...) of linear predictors whose means and variances are
-        (S, n_1, ...), or 1 along some axes, in these draws; a `share` is between 0 and 1.
+        (S, n_1, ...), or 1 along some axes, in these draws; a `share` is between 0 and 1. Of the factors `by_level` each row has the
+        effects of its own level.
         """
-        most = _WORTHWHILE * weights.shape[1] / weights.shape[0]
-        place = self._of_kept(rows, weights, predictors) or _of_rows(rows, weights, predictors, most)
+        most = min(_WORTHWHILE * weights.shape[1], _MOST_POINTS) / weights.shape[0]
+        place = self._of_kept(rows, weights, by_level, predictors) or _of_rows(rows, weights, predictors, most)
         if place is None:
             return None
         axes, common, kept = place
@@ -115,18 +123,18 @@ class RowMoments:
         found = np.einsum("ksn,csn->ksc", C, kept.moments)
         if share:
             return np.maximum(found, 0.0)
-        error = sum(of_axis.max(axis=1) for of_axis in last) if last else np.zeros(len(found))
-        return found if (error[:, None, None] <= _ERROR * np.abs(found)).all() else None
+        error = np.sum(last, axis=0) if last else np.zeros(C.shape[:2])  # (k, S)
+        return found if (error[:, :, None] * weights.sum(axis=1) <= _ERROR * np.abs(found)).all() else None
 
     def _of_kept(
-        self, rows: dict[str, LinearRows], weights: sparse.csr_array, predictors: Predictors
+        self, rows: dict[str, LinearRows], weights: sparse.csr_array, by_level: Sequence[str], predictors: Predictors
     ) -> tuple[tuple[_Axis, ...], Places, _Moments] | None:
         """Axes of rows that have the moments of those that are kept."""
         for kept in self._kept:
             if not _same_weights(weights, kept.weights) or rows.keys() != kept.rows.keys():
                 continue
             apart = {part for axis in kept.axes if axis.place[0] != "mean" for part in axis.place[1]}
-            if not all(_differ_by_constant(rows[part], kept.rows[part], part in apart) for part in rows):
+            if not all(_differ_by_constant(rows[part], kept.rows[part], part in apart, by_level) for part in rows):
                 continue
             first = _places(*predictors(_taken(rows, [0])))
             if first.keys() != kept.of_first.keys():
@@ -203,7 +211,7 @@ def _same_weights(a: sparse.csr_array, b: sparse.csr_array) -> bool:
     return a.shape == b.shape and all(np.array_equal(*pair) for pair in parts)
 
 
-def _differ_by_constant(new: LinearRows, old: LinearRows, same_variance: bool) -> bool:
+def _differ_by_constant(new: LinearRows, old: LinearRows, same_variance: bool, by_level: Sequence[str]) -> bool:
     """Whether the mean of a linear predictor is another one's and a constant, and its variance the same, or that of one row."""
     if len(new.blocks) != len(old.blocks) or len(new.random) != len(old.random) or new.unknown or old.unknown:
         return False
@@ -213,20 +221,22 @@ def _differ_by_constant(new: LinearRows, old: LinearRows, same_variance: bool) -
     pairs.append((new.offset[:, None], old.offset[:, None]))
     if any(a.shape != b.shape or not _constant(a - b) for a, b in pairs):
         return False
-    return all(_same_term(a, b, same_variance) for a, b in zip(new.random, old.random, strict=True))
+    terms = zip(new.random, old.random, strict=True)
+    return all(_same_term(a, b, same_variance or a.effects.factor in by_level) for a, b in terms)
 
 
 def _constant(x: np.ndarray) -> bool:
     return bool((np.ptp(x, axis=0) <= 1e-12 * (1 + np.abs(x).max(axis=0, initial=0.0))).all())
 
 
-def _same_term(new: RandomTerm, old: RandomTerm, same_variance: bool) -> bool:
+def _same_term(new: RandomTerm, old: RandomTerm, same_columns: bool) -> bool:
+    """Whether these are the same effects, with the same columns, or with some that are the same in all rows."""
     alike = [(new.codes, old.codes), (new.labels, old.labels), (new.stratum, old.stratum)]
     if new.neighbours is not None or new.effects.variable != old.effects.variable or new.places != old.places:
         return False
     if not all(a is b or np.array_equal(a, b) for a, b in alike):  # pyright: ignore[reportArgumentType, reportCallIssue]
         return False
-    return np.array_equal(new.z, old.z) or (not same_variance and _constant(new.z) and _constant(old.z))
+    return np.array_equal(new.z, old.z) or (not same_columns and _constant(new.z) and _constant(old.z))
 
 
 # ------------------------------------------------------------------------------------------------------------ polynomials
