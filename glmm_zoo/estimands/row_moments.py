@@ -123,7 +123,7 @@ class RowMoments:
         found = np.einsum("ksn,csn->ksc", C, kept.moments)
         if share:
             return np.maximum(found, 0.0)
-        error = np.sum(last, axis=0) if last else np.zeros(C.shape[:2])  # (k, S)
+        error = np.sum(last, axis=0)  # (k, S)
         return found if (error[:, :, None] * weights.sum(axis=1) <= _ERROR * np.abs(found)).all() else None
 
     def _of_kept(
@@ -194,7 +194,7 @@ def _of_rows(
         if len(wide) > _MOST_AXES or np.prod(_LEAST[: len(wide)]) > most:
             return None
     first = _places(*predictors(_taken(rows, [0])))
-    if first.keys() != ends.keys():  # covariances that are 0 in some rows
+    if not wide or first.keys() != ends.keys():  # all rows are the same, or covariances are 0 in some
         return None
     order = sorted(wide, key=lambda place: place[0] != "mean")
     return tuple(_Axis(p, *ends[p]) for p in order), {p: x for p, x in first.items() if p not in wide}, None
@@ -261,7 +261,7 @@ def _coefficients(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Coefficients (k, S, n_1 n_2 ...), and for each axis the sums (k, S) of the last two along it."""
     size, d = max(x.shape[0] for x in [*common.values(), *(axis.low for axis in axes)]), len(axes)
-    at = {place: x.reshape(len(x), *[1] * max(d, 1)) for place, x in common.items()}
+    at = {place: x.reshape(len(x), *[1] * d) for place, x in common.items()}
     for j, (axis, n) in enumerate(zip(axes, counts, strict=True)):
         at[axis.place] = axis.at(_chebyshev(n)[0]).reshape(-1, *(n if i == j else 1 for i in range(d)))
     step, found = max(1, _VALUES_AT_ONCE // int(np.prod(counts))), []
@@ -275,7 +275,7 @@ def _coefficients(
             for part in only
         }
         of_some = values(variables, {pair: x for (kind, pair), x in here.items() if kind == "covariance"}, draws)
-        found.append(np.broadcast_to(of_some, (len(of_some), draws.stop - start, *(counts or (1,)))))
+        found.append(np.broadcast_to(of_some, (len(of_some), draws.stop - start, *counts)))
     C = np.concatenate(found, axis=1)
     for j, n in enumerate(counts):
         C = np.moveaxis(np.moveaxis(C, j + 2, -1) @ _chebyshev(n)[1], -1, j + 2)
@@ -291,7 +291,7 @@ def _moments(
     counts: tuple[int, ...],
 ) -> np.ndarray:
     """(cells, S, n_1 n_2 ...)"""
-    size = max((axis.low.shape[0] for axis in axes), default=1)
+    size = max(axis.low.shape[0] for axis in axes)
     found = np.zeros((weights.shape[0], size, int(np.prod(counts))))
     by_row = weights.tocsc()
     for some, places in _blocks(rows, predictors):
@@ -313,9 +313,8 @@ def _draws_of(x: np.ndarray, draws: slice) -> np.ndarray:
 
 def _products(u: Sequence[np.ndarray], counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Chebyshev polynomials along the first axis (S, n_1, m), and the products of those along the others (S, n_2 ..., m)."""
-    S, m = u[0].shape if u else (1, 1)
-    first = _polynomials(u[0], counts[0]) if u else np.ones((1, S, m))
-    others = np.ones((1, *first.shape[1:]))
+    S, m = u[0].shape
+    first, others = _polynomials(u[0], counts[0]), np.ones((1, S, m))
     for x, n in zip(u[1:], counts[1:], strict=True):
         others = (others[:, None] * _polynomials(x, n)).reshape(-1, S, m)
     return first.transpose(1, 0, 2), others.transpose(1, 0, 2)

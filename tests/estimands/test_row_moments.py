@@ -157,3 +157,9 @@ def test_what_needs_too_many_points_is_computed_row_by_row(data: pd.DataFrame) -
     found = draws(zoo.predictions(tree, at={"a": [0.5]}, by=True, groups="typical"))[:, 0]
     expected = [special.expit(predictor(data, s, 0.5, b=steep)[0]).mean() for s in range(S)]
     np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_rows_that_are_all_the_same(data: pd.DataFrame) -> None:
+    found = draws(zoo.predictions(binary(data), at={"a": [0.5], "t": [1.0]}, by=True))[:, 0]
+    same = data.assign(t=1.0)
+    np.testing.assert_allclose(found, [risk(*predictor(same, s, 0.5))[0] for s in range(S)], atol=1e-8)
