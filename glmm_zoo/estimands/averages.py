@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -13,10 +13,19 @@ from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, TIME_SCALES, FittedOutcom
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
+from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
-from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, pole_of_probabilities, quantity
+from glmm_zoo.estimands.row_moments import FEWEST_ROWS, RowMoments
+from glmm_zoo.estimands.row_values import (
+    RESPONSE,
+    Covariances,
+    Quantity,
+    RowPredictors,
+    pole_of_probabilities,
+    quantity,
+)
 from glmm_zoo.estimands.rows_between import values_between
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
@@ -54,6 +63,7 @@ class Question:
     choice: GroupChoice
     exposure: Exposure
     draws: PosteriorDraws
+    _moments: RowMoments = field(default_factory=RowMoments, compare=False)
 
     def of_scale(self, scale: str) -> Question:
         """The same of another scale."""
@@ -75,6 +85,9 @@ class Question:
         """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows), where `rows` are coded already."""
         rows = self.outcome.coding.code(table, self.exposure) if rows is None else rows
         check_levels(rows, self.choice, table)
+        averages = self._by_moments(rows, weights) if weights.shape[1] >= FEWEST_ROWS else None
+        if averages is not None:
+            return self.quantity.combine(averages)
         first, of_row = distinct_rows(rows, self.choice.by_level)
         if self.quantity.scale == RESPONSE:
             order = np.argsort(of_row, kind="stable")  # every row has an observation of its own
@@ -89,6 +102,48 @@ class Question:
         block = _BLOCK_BETWEEN if integrated else _BLOCK
         return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, block // self.draws.size)))
 
+    def _by_moments(self, rows: dict[str, LinearRows], weights: sparse.csr_array) -> np.ndarray | None:
+        """The weighted sums of very many rows; None where each must be computed, or that is as fast."""
+        simple = self.quantity.scale not in (RESPONSE, "linear") and "nominal" not in rows and not self.outcome.nested
+        if not simple or student_effects(rows, self.choice) is not None or any(r.bounds for r in rows.values()):
+            return None
+        size, thresholds = self.draws.size, thresholds_of_rows(self.outcome, self.draws, None)
+        own = self._own_parameters()
+
+        def values(variables: Mapping[str, Normal], covariances: Covariances, draws: slice) -> np.ndarray:
+            """Each part by itself where it depends on some of the axes alone; those of times to an event in all points."""
+            axes = next(iter(variables.values())).mean.ndim - 1
+            flat = self.outcome.family.event_times is not None
+            shape = [1] if flat else [1] * axes
+            of_draws = {name: x[draws].reshape(-1, *shape, *x.shape[2:]) for name, x in own.items()}
+            cuts = None if thresholds is None else thresholds[:, draws].reshape(len(thresholds), -1, *shape)
+            if not flat:
+                return self.quantity.values(RowPredictors(variables, covariances, of_draws, cuts))
+            all_points = np.broadcast_shapes(*(part.shape for x in variables.values() for part in (x.mean, x.variance)))
+
+            def in_points(x: np.ndarray) -> np.ndarray:
+                return np.broadcast_to(x, all_points).reshape(all_points[0], -1)
+
+            moved = {part: Normal(in_points(x.mean), in_points(x.variance)) for part, x in variables.items()}
+            of_pairs = {pair: in_points(x) for pair, x in covariances.items()}
+            found = self.quantity.values(RowPredictors(moved, of_pairs, of_draws, cuts))
+            return np.broadcast_to(found, (len(found), all_points[0], int(np.prod(all_points[1:])))).reshape(
+                -1, *all_points
+            )
+
+        return self._moments.averages(
+            rows,
+            weights,
+            self.choice.by_level,
+            lambda some: predictors_of_rows(some, self.choice, size),
+            values,
+            share=self.quantity.interpolated or self.outcome.is_share(self.quantity.scale),
+        )
+
+    def _own_parameters(self) -> dict[str, np.ndarray]:
+        """Draws (S, 1) of the family's own parameters that have no linear predictor, but for cutpoints."""
+        return {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
+
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""
         response = next(iter(self.outcome.parts.values())).formula.response
@@ -101,7 +156,7 @@ class Question:
         """Values (categories, S, m) of rows of these linear predictors; `trials` and `rng` are of new observations."""
         size = self.draws.size
         linear = {part: r for part, r in rows.items() if part != "nominal"}
-        own = {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
+        own = self._own_parameters()
         own |= {name: b for r in linear.values() for name, b in r.bounds.items()}
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
         student = student_effects(linear, self.choice)

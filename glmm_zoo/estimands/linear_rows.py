@@ -145,7 +145,10 @@ def covariance(a: RandomTerm, b: RandomTerm) -> np.ndarray:
     total = np.empty((len(a.effects.covariance), len(a.z)))
     for rows, of_all in a.covariances:
         S = of_all[:, a.places][:, :, b.places]
-        total[:, rows] = S.reshape(len(S), -1) @ products[rows].T
+        if len(rows) == len(a.z):
+            np.matmul(S.reshape(len(S), -1), products.T, out=total)
+        else:
+            total[:, rows] = S.reshape(len(S), -1) @ products[rows].T
     for loading in (a.loading, b.loading):
         if loading is not None:
             total = total * loading[:, None]

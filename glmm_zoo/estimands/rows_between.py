@@ -31,7 +31,10 @@ def values_between(p: RowPredictors, pole: float, values: AtPoints, narrower: fl
     scale times the main one without a pole nearer to the real line than `pole`. `narrower` is the share of its sd that a variable keeps.
     """
     shape = np.broadcast_shapes(*(x.mean.shape for x in p.variables.values()))
-    grids = [(rows, _Grid.of(p, rows, pole, narrower)) for rows in _alike(p, shape[1])]
+    alike = list(_alike(p, shape[1]))
+    if len(alike) > _WORTHWHILE * shape[1]:
+        return None
+    grids = [(rows, _Grid.of(p, rows, pole, narrower)) for rows in alike]
     if sum(grid.points for _, grid in grids) > _WORTHWHILE * shape[1]:
         return None
     out: np.ndarray | None = None

@@ -81,9 +81,10 @@ def levels_in_rows(levels: Sequence[str], columns: Sequence[str], table: Table) 
         return codes, np.full(table.rows, "")
     in_rows = grouping_factor(columns, table.take(known))
     place = {level: i for i, level in enumerate(levels)}
-    if any(table[c].kind == "number" for c in columns):  # 0 is called "0.0" where other rows have decimals
+    others = [level for level in in_rows.levels if level not in place]
+    if others and any(table[c].kind == "number" for c in columns):  # 0 is called "0.0" where other rows have decimals
         whole = {_without_decimals(level): i for level, i in place.items()}
-        place |= {level: whole.get(_without_decimals(level), -1) for level in in_rows.levels if level not in place}
+        place |= {level: whole.get(_without_decimals(level), -1) for level in others}
     codes[known] = np.array([place.get(level, -1) for level in in_rows.levels])[in_rows.codes]
     labels = np.full(table.rows, "", np.array(in_rows.levels).dtype)
     labels[known] = np.array(in_rows.levels)[in_rows.codes]

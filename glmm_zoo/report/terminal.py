@@ -14,6 +14,7 @@ from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_g
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.imputations import imputed_tables, most_missing
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
 from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
@@ -57,7 +58,8 @@ def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> lis
     head = ("", "Estimate", interval_heading(prob))
     lines: list[RenderableType] = []
     try:
-        answer = answering(tree, prob=prob)
+        with computed_once():
+            answer = answering(tree, prob=prob)
         averaged = [*mean_groups(tree, answer), *comparison_groups(tree, answer)]
         title = f"What the model expects{whose(tree, about_of(tree), answer)}"
     except InputError as err:

@@ -116,8 +116,9 @@ def surface_smooth(label: str, names: tuple[str, str], x: np.ndarray, bs: str, k
 
 def smooth_in_rows(smooth: Smooth, x: np.ndarray, multipliers: Sequence[np.ndarray]) -> Smooth:
     """The smooth at other values x (m, variables); each curve has its multiplier (m,)."""
-    columns = smooth.basis.columns(x if len(smooth.variables) == 2 else x[:, 0])  # pyright: ignore[reportArgumentType]
-    linear, penalised = (np.hstack([m[:, None] * part for m in multipliers]) for part in columns)
+    values, of_row = np.unique(x, axis=0, return_inverse=True)  # many rows may have few
+    columns = smooth.basis.columns(values if len(smooth.variables) == 2 else values[:, 0])  # pyright: ignore[reportArgumentType]
+    linear, penalised = (np.hstack([m[:, None] * part[of_row.ravel()] for m in multipliers]) for part in columns)
     return replace(smooth, linear=linear, penalised=np.ascontiguousarray(penalised))
 
 
