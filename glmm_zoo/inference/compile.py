@@ -21,8 +21,7 @@ from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
 
 if TYPE_CHECKING:
-    import pymc as pm
-
+    from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.kernel.machine import Function
 
 _log = logging.getLogger("glmm_zoo")
@@ -89,7 +88,7 @@ class Compiled:
         return straight if at.bends is None else Bent(straight, at.index, at.bends)
 
 
-def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
+def compile_model(model: Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
     """Compile the log density with its gradient, by JAX if that is the backend.
 
     With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I. Where it
@@ -132,7 +131,7 @@ def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: s
 
 
 def _start_and_coordinates(
-    model: pm.Model, start: SamplerStart | None
+    model: Model, start: SamplerStart | None
 ) -> tuple[list[tuple[int, ...]], np.ndarray, Coordinates]:
     """The shapes of the value variables, the point x (n,) to start from, and the coordinates."""
     initial = model.initial_point()
@@ -150,11 +149,11 @@ def _start_and_coordinates(
 
 
 def _by_kernel(
-    model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
+    model: Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
 ) -> tuple[CompiledFunctions, Function]:
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
-    compiler = GraphCompiler(model.value_vars, shapes)
+    compiler = GraphCompiler(model.value_vars, shapes, model.derived.stands)
     program = compiler.with_gradient(model.logp(), None if blocks is None else blocks.terms)
 
     def variables(wanted: Sequence[Any]) -> Vectorized:
@@ -181,7 +180,7 @@ def _called_from_python(program: Function) -> Callable[[np.ndarray], tuple[float
     return value_and_gradient
 
 
-def check_density(model: pm.Model) -> None:
+def check_density(model: Model) -> None:
     """Evaluate the log density once in a mode that checks array bounds, which the compiled backends do not.
 
     Raises
