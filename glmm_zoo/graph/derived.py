@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pymc as pm
 from pymc.distributions.distribution import support_point
 
 from glmm_zoo.families.tensors import Tensor, evaluated
@@ -37,6 +38,17 @@ class Derived:
         if transform is None:
             return value
         return rv.type.filter_variable(transform.backward(value, *rv.owner.inputs), allow_convert=True)
+
+    def log_prior(self, rv: Any, *, jacobian: bool) -> Tensor:
+        """The log density of a random variable that has one of its own, where the variables stand that it depends on; as in PyMC summed
+        over the axes that its transform takes together. With the Jacobian it is that of its value."""
+        density, transform = pm.logp(rv, rv), self._transforms.get(rv)
+        if transform is None:
+            return density
+        log_jacobian = transform.log_jac_det(self._values[rv], *rv.owner.inputs)
+        together = density.ndim - log_jacobian.ndim
+        density = density.sum(axis=tuple(range(-together, 0))) if together else density
+        return density + log_jacobian if jacobian else density
 
     @cached_property
     def initial_point(self) -> dict[str, np.ndarray]:

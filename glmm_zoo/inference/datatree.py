@@ -173,8 +173,7 @@ def top_level_parameters(model: Model) -> list[Any]:
 
 def log_prior_terms(model: Model) -> dict[str, Any]:
     """The log prior density of every element of every top-level parameter, by name."""
-    top = top_level_parameters(model)
-    return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
+    return {rv.name: model.derived.log_prior(rv, jacobian=False) for rv in top_level_parameters(model)}
 
 
 def log_prior(model: Model, compiled: Compiled, drawn: Draws, recorded: int) -> xr.Dataset:
