@@ -40,9 +40,15 @@ def evaluated(variables: Sequence[Any], known: dict[Any, Any]) -> list[Any]:
     """The values of variables of a graph, node by node in Python, with bounds of indices checked, and nothing rewritten or compiled.
 
     `known` has the values of what is given, inputs or anything between, and afterwards of all that was computed on the way.
+
+    Raises
+    ------
+    ValueError
+        An input that is not given; a random variable that is not, which is never drawn.
     """
     from pytensor.compile.sharedvalue import SharedVariable
     from pytensor.graph.basic import Constant
+    from pytensor.tensor.random.type import RandomType
 
     stack = list(variables)
     while stack:
@@ -54,6 +60,8 @@ def evaluated(variables: Sequence[Any], known: dict[Any, Any]) -> list[Any]:
         stack.pop()
         if v in known:
             continue
+        if isinstance(v.type, RandomType):
+            raise ValueError("the graph needs a random variable that is not given")
         if isinstance(v, Constant):
             known[v] = v.data
         elif isinstance(v, SharedVariable):

@@ -149,13 +149,19 @@ class Model(pm.Model):
         return {name: value.copy() for name, value in self.derived.initial_point.items()}
 
     def logp(self, vars: Any = None, jacobian: bool = True, sum: bool = True) -> Any:
-        """As PyMC's, which derives the terms of all variables, whichever are asked for: here they are derived once."""
-        rvs = self.basic_RVs if vars is None else vars if isinstance(vars, list | tuple) else [vars]
+        """As PyMC's, which derives the terms of all variables, whichever are asked for: here they are derived once.
+
+        Where a potential was added to the model, or something else is asked for than variables of the model, PyMC answers.
+        """
+        asked = self.basic_RVs if vars is None else vars if isinstance(vars, list | tuple) else [vars]
+        rvs = [self.values_to_rvs.get(v, v) for v in asked]
+        if self.potentials or not {*rvs} <= {*self.basic_RVs}:
+            return super().logp(vars, jacobian, sum)
         known = self.derived.log_densities
         if jacobian not in known:
             known[jacobian] = super().logp(self.basic_RVs, jacobian, sum=False)
         of_rvs = dict(zip(self.basic_RVs, known[jacobian], strict=True))
-        terms = [of_rvs[self.values_to_rvs.get(v, v)] for v in rvs]
+        terms = [of_rvs[rv] for rv in rvs]
         return pt.add(*(term.sum() for term in terms)) if sum else terms
 
     def with_transforms(self, transforms: Mapping[str, Transform | None]) -> Model:
