@@ -68,6 +68,11 @@ class Derived:
         return point
 
 
+def derived_of(model: Any) -> Derived:
+    """What follows from a model of the zoo, which keeps it, or from another of PyMC."""
+    return getattr(model, "derived", None) or Derived(model)
+
+
 def _same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
     """Whether both have the same objects in the same order."""
     parts: Sequence[tuple[Any, Any]] = list(zip(one.items(), other.items(), strict=False))

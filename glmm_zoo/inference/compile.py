@@ -21,7 +21,8 @@ from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.model import Model
+    import pymc as pm
+
     from glmm_zoo.inference.kernel.machine import Function
 
 _log = logging.getLogger("glmm_zoo")
@@ -88,7 +89,7 @@ class Compiled:
         return straight if at.bends is None else Bent(straight, at.index, at.bends)
 
 
-def compile_model(model: Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
+def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:
     """Compile the log density with its gradient, by JAX if that is the backend.
 
     With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I. Where it
@@ -131,7 +132,7 @@ def compile_model(model: Model, start: SamplerStart | None = None, backend: str 
 
 
 def _start_and_coordinates(
-    model: Model, start: SamplerStart | None
+    model: pm.Model, start: SamplerStart | None
 ) -> tuple[list[tuple[int, ...]], np.ndarray, Coordinates]:
     """The shapes of the value variables, the point x (n,) to start from, and the coordinates."""
     initial = model.initial_point()
@@ -149,11 +150,12 @@ def _start_and_coordinates(
 
 
 def _by_kernel(
-    model: Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
+    model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
 ) -> tuple[CompiledFunctions, Function]:
+    from glmm_zoo.graph.derived import derived_of
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
-    compiler = GraphCompiler(model.value_vars, shapes, model.derived.stands)
+    compiler = GraphCompiler(model.value_vars, shapes, derived_of(model).stands)
     program = compiler.with_gradient(model.logp(), None if blocks is None else blocks.terms)
 
     def variables(wanted: Sequence[Any]) -> Vectorized:
@@ -180,7 +182,7 @@ def _called_from_python(program: Function) -> Callable[[np.ndarray], tuple[float
     return value_and_gradient
 
 
-def check_density(model: Model) -> None:
+def check_density(model: pm.Model) -> None:
     """Evaluate the log density once in a mode that checks array bounds, which the compiled backends do not.
 
     Raises
