@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.families.tensors import evaluated
+
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 
-def values_at_truth(
-    model: Model, truth: xr.DataTree, outputs: Callable[[Model], Sequence[Any]]
-) -> Sequence[np.ndarray]:
-    """Outputs of a model's graph, functions of its value variables, at the one draw of a tree."""
-    from pytensor.compile.maker import function
-
-    from glmm_zoo.families.tensors import as_it_stands
-
-    plain = model.with_transforms({v.name: None for v in model.free_RVs})
-    run: Any = function(plain.value_vars, list(outputs(plain)), mode=as_it_stands(), on_unused_input="ignore")
+def values_at_truth(model: Model, truth: xr.DataTree, outputs: Sequence[Any]) -> list[np.ndarray]:
+    """Variables of a model's graph, or graphs of them, at the one draw of a tree, with the model's data."""
     posterior = truth["posterior"].dataset
-    return run(*(posterior[v.name].values.reshape(posterior[v.name].shape[2:]) for v in plain.free_RVs))
+    unknowns = {v: posterior[v.name].values.reshape(posterior[v.name].shape[2:]) for v in model.free_RVs}
+    data = {v: model.rvs_to_values[v] for v in model.observed_RVs}
+    known = dict(zip(data, evaluated(list(data.values()), {}), strict=True))
+    return evaluated(outputs, {**known, **unknowns})

@@ -73,12 +73,8 @@ def causes_of(
     if "" in laws:
         return np.ones(len(times), int)
     names = [own.name for own in family_of_fit(model.spec["family"], model.spec).own]
-
-    def parameters(plain: Model) -> list[Any]:
-        node: Any = plain[outcome].owner
-        return plain.replace_rvs_by_values(node.op.dist_params(node)[1:])
-
-    eta, *values = values_at_truth(model, truth, parameters)
+    node: Any = model[outcome].owner
+    eta, *values = values_at_truth(model, truth, node.op.dist_params(node)[1:])
     own = dict(zip(names, values, strict=True))
     log_h = [law.log_hazard(times, eta[:, k], own_of_cause(cause, own)) for k, (cause, law) in enumerate(laws.items())]
     return 1 + np.argmax(np.array(log_h) + rng.gumbel(size=(len(laws), len(times))), axis=0)

@@ -112,5 +112,7 @@ def _by_draw(array: xr.DataArray) -> np.ndarray:
 
 def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
     """The log density of a model's data at the one draw of a tree."""
-    terms = values_at_truth(model, truth, lambda plain: plain.logp(vars=plain.observed_RVs, sum=False))
+    import pymc as pm
+
+    terms = values_at_truth(model, truth, [pm.logp(v, model.rvs_to_values[v]) for v in model.observed_RVs])
     return float(sum(np.sum(term) for term in terms))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.families.tensors import without_traces
 from glmm_zoo.inference.locks import locked
 from glmm_zoo.refits.spread import Workers, spread_tasks
 from glmm_zoo.results.replacement import replace_file
@@ -55,10 +56,8 @@ def _own(folder: Path) -> Iterator[None]:
 
 
 def _without_traces(i: int, simulate: Callable[..., dict[str, Any]], *shared: Any) -> dict[str, Any]:
-    """Simulation i, of whose graphs it is not kept which line wrote each node, a tenth of the time of small data."""
-    from pytensor.configdefaults import config
-
-    with config.change_flags(traceback__limit=0):
+    """Simulation i, whose graphs are written without traces."""
+    with without_traces():
         return simulate(i, *shared)
 
 

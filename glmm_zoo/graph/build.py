@@ -11,7 +11,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.gaussian import observe_gaussian
-from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.families.tensors import Tensor, without_traces
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.likelihood import observe_outcome
@@ -26,7 +26,7 @@ from glmm_zoo.plans.residuals import RESIDUAL
 
 def build_model(plan: Plan) -> Model:
     """The model of a plan that needs nothing beside linear predictors and families."""
-    with Model(plan) as model:
+    with without_traces(), Model(plan) as model:
         observe_outcomes(model, plan)
     return model
 

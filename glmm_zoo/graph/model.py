@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pymc as pm
-from pymc.initial_point import make_initial_point_expression
+import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
-from pymc.pytensorf import replace_rng_nodes
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families.tensors import Tensor, as_it_stands
+from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.graph.derived import Derived
 from glmm_zoo.plans.groups import groups_of, smooth_name
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.priors import Prior
@@ -110,9 +110,7 @@ class Model(pm.Model):
         self.working_log_likelihood: Tensor | None = None
         self.preview_note = ""
         self.no_preview = ""
-        # The initial point with the identities of the value variables that it was computed for: it is asked for several
-        # times in a fit, and each time PyMC would compile a graph.
-        self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
+        self._derived: Derived | None = None
 
     @property
     def outcomes(self) -> list[Any]:
@@ -139,18 +137,32 @@ class Model(pm.Model):
         whose = f"column {max(found, key=len)!r} is named so that " if found else ""
         return InputError(f"{whose}two parts of the model would have the name {name!r}; rename the column")
 
+    @property
+    def derived(self) -> Derived:
+        """What follows from the graph as it stands."""
+        if self._derived is None or not self._derived.holds_for(self):
+            self._derived = Derived(self)
+        return self._derived
+
     def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
         """As PyMC's, computed once for the variables that the sampler moves, from the graph as it stands."""
-        values = [id(v) for v in self.value_vars]
-        if self._initial is None or self._initial[0] != values:
-            graph = make_initial_point_expression(
-                free_rvs=self.free_RVs, rvs_to_transforms=self.rvs_to_transforms,
-                initval_strategies=self.rvs_to_initial_values, return_transformed=True,
-            )  # fmt: skip
-            run = pm.compile([], replace_rng_nodes(graph), random_seed=random_seed, mode=as_it_stands())
-            names = [self.rvs_to_values[rv].name for rv in self.free_RVs]
-            self._initial = values, {name: np.array(x) for name, x in zip(names, run(), strict=True)}
-        return {name: value.copy() for name, value in self._initial[1].items()}
+        return {name: value.copy() for name, value in self.derived.initial_point.items()}
+
+    def logp(self, vars: Any = None, jacobian: bool = True, sum: bool = True) -> Any:
+        """As PyMC's, which derives the terms of all variables, whichever are asked for: here they are derived once.
+
+        Where a potential was added to the model, or something else is asked for than variables of the model, PyMC answers.
+        """
+        asked = self.basic_RVs if vars is None else vars if isinstance(vars, list | tuple) else [vars]
+        rvs = [self.values_to_rvs.get(v, v) for v in asked]
+        if self.potentials or not {*rvs} <= {*self.basic_RVs}:
+            return super().logp(vars, jacobian, sum)
+        known = self.derived.log_densities
+        if jacobian not in known:
+            known[jacobian] = super().logp(self.basic_RVs, jacobian, sum=False)
+        of_rvs = dict(zip(self.basic_RVs, known[jacobian], strict=True))
+        terms = [of_rvs[rv] for rv in rvs]
+        return pt.add(*(term.sum() for term in terms)) if sum else terms
 
     def with_transforms(self, transforms: Mapping[str, Transform | None]) -> Model:
         """A model of the same graph in which the sampler moves these random variables through other transforms.
@@ -162,7 +174,7 @@ class Model(pm.Model):
         changed.rvs_to_transforms = self.rvs_to_transforms.copy()
         changed.rvs_to_values = self.rvs_to_values.copy()
         changed.values_to_rvs = self.values_to_rvs.copy()
-        changed._initial = None
+        changed._derived = None
         for name, transform in transforms.items():
             rv = self[name]
             changed.rvs_to_transforms[rv] = transform

@@ -152,9 +152,10 @@ def _start_and_coordinates(
 def _by_kernel(
     model: pm.Model, shapes: Sequence[tuple[int, ...]], blocks: EffectBlocks | None
 ) -> tuple[CompiledFunctions, Function]:
+    from glmm_zoo.graph.derived import derived_of
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
-    compiler = GraphCompiler(model.value_vars, shapes)
+    compiler = GraphCompiler(model.value_vars, shapes, derived_of(model).stands)
     program = compiler.with_gradient(model.logp(), None if blocks is None else blocks.terms)
 
     def variables(wanted: Sequence[Any]) -> Vectorized:

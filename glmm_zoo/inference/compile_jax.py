@@ -85,7 +85,7 @@ def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray
         return both[0], both[1:]
 
     def variables(wanted: Sequence[Any]) -> Vectorized:
-        evaluate, arrays = lowered(wanted)
+        evaluate, arrays = lowered(model.replace_rvs_by_values(list(wanted)))
         mapped = jax.jit(jax.vmap(evaluate, in_axes=(0, *[None] * len(arrays))))
         return lambda x: _in_chunks(mapped, x, arrays)
 

@@ -63,11 +63,10 @@ def recording_of(model: Model, compiled: Compiled, kept: KeptVariables, settings
     """What is recorded of each draw as it is made, where not all draws are kept; else None."""
     if not kept.moments:
         return None
-    every, moments = (model.replace_rvs_by_values(list(v)) for v in (kept.draws, kept.moments))
     prior = log_prior_terms(model).values()
     return Recording(
-        compiled.variables([*every, *prior]),
-        compiled.variables(moments),
+        compiled.variables([*kept.draws, *prior]),
+        compiled.variables(kept.moments),
         pointwise_draws(settings.draws, settings.chains, model.rows),
         kept.thinned,
         kept.effects,
@@ -96,7 +95,7 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariable
 
 def _computed(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables) -> list[np.ndarray]:
     """All draws (chains x draws, ...) of the variables; where they are large of some draws after others, so that little is there twice."""
-    x, compute = drawn.x_of(drawn.x_draws), compiled.variables(model.replace_rvs_by_values(list(kept.draws)))
+    x, compute = drawn.x_of(drawn.x_draws), compiled.variables(kept.draws)
     if not kept.single:
         return compute(x)
     first = compute(x[:1])
@@ -174,8 +173,7 @@ def top_level_parameters(model: Model) -> list[Any]:
 
 def log_prior_terms(model: Model) -> dict[str, Any]:
     """The log prior density of every element of every top-level parameter, by name."""
-    top = top_level_parameters(model)
-    return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
+    return {rv.name: model.derived.log_prior(rv, jacobian=False) for rv in top_level_parameters(model)}
 
 
 def log_prior(model: Model, compiled: Compiled, drawn: Draws, recorded: int) -> xr.Dataset:

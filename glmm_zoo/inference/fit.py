@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from glmm_zoo.errors import InputError, raise_all
+from glmm_zoo.families.tensors import without_traces
 from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.chains_elsewhere import ChainsElsewhere
 from glmm_zoo.inference.compile import Compiled, compile_model
@@ -158,7 +159,7 @@ def fit(
     said, labels = words_of(model, about)
     target = None if resume is None else checked_target(resume)
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
-    with keeping(target, model, settings) as beside:
+    with keeping(target, model, settings) as beside, without_traces():
         tree, interrupted = _fitted(
             model, settings, beside, said, labels, progress=visible if progress is None else progress, workers=workers
         )

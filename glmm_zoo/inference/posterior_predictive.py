@@ -65,7 +65,7 @@ def _responses(
     """Responses of these draws of each chain, with the unknowns as they were drawn and all else drawn anew."""
     chains = len(drawn.finished)
     responses, parameters = written_out(model.outcomes, unknown)
-    values, draw = compiled.variables(model.replace_rvs_by_values(parameters)), drawer(responses, parameters, seed)
+    values, draw = compiled.variables(parameters), drawer(responses, parameters, seed)
     x, step = drawn.x_of(kept), max(1, _AT_ONCE // model.rows)
     parts = [[_as_counts(y) for y in draw(*values(x[i : i + step]))] for i in range(0, len(x), step)]
     dims = dims_of_outcomes(model)

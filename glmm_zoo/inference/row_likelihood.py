@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,17 +91,18 @@ def row_likelihood(model: Model) -> RowLikelihood | None:
     from glmm_zoo.inference.kernel.density import GraphCompiler
     from glmm_zoo.inference.kernel.expression import UnsupportedError
 
-    rows, dims, etas = _log_likelihood_of_etas(model)
+    rows, dims = _log_likelihood(model)
     values, prior = _own_parameters(model, rows)
     if prior is None:
         return None
     point = model.initial_point()
     shapes = [np.shape(point[v.name]) for v in values]
+    etas = {p: linear.eta for p, linear in model.linear.items()}
     n = {p: len(linear.design) for p, linear in model.linear.items()}
     try:
-        compiler = GraphCompiler([*etas.values(), *values], [*((n[p],) for p in etas), *shapes])
-        run_rows, shapes_of_rows = compiler.outputs(rows)
-        run_prior, _ = GraphCompiler(values, shapes).outputs([prior])
+        stands, of_rows = model.derived.stands, [*((size,) for size in n.values()), *shapes]
+        run_rows, shapes_of_rows = GraphCompiler([*etas.values(), *values], of_rows, stands).outputs(rows)
+        run_prior, _ = GraphCompiler(values, shapes, stands).outputs([prior])
     except UnsupportedError:
         return None
     lengths = [len(model.coords[dim] or ()) for dim in dims]
@@ -129,32 +130,39 @@ def row_likelihood(model: Model) -> RowLikelihood | None:
     )
 
 
-def _log_likelihood_of_etas(model: Model) -> tuple[list[Any], list[str], dict[str, Any]]:
-    """Graphs of log f by row, one for each outcome, as functions of free linear predictors; the dimensions of the rows; and
-    these predictors, by prefix."""
+def _log_likelihood(model: Model) -> tuple[list[Any], list[str]]:
+    """Graphs of log f by row, one for each outcome, in which the linear predictors are, and the dimensions of the rows."""
     import pymc as pm
-    from pytensor.graph.replace import clone_replace
 
     observed = [rv for rv in model.observed_RVs if model.event is None or rv.name != model.event.name]
     if model.working_log_likelihood is None:
         densities = [pm.logp(rv, model.rvs_to_values[rv]) for rv in observed]
     else:
         densities = [model.working_log_likelihood]
-    dims = [model.named_vars_to_dims[rv.name][0] for rv in observed]
-    etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
-    graph = model.replace_rvs_by_values([*densities, *(linear.eta for linear in model.linear.values())])
-    free = dict(zip(graph[len(densities) :], etas.values(), strict=True))
-    return clone_replace(graph[: len(densities)], free, rebuild_strict=False), dims, etas
+    return densities, [model.named_vars_to_dims[rv.name][0] for rv in observed]
 
 
 def _own_parameters(model: Model, rows: Sequence[Any]) -> tuple[list[Any], Any]:
     """The value variables that the rows depend on beside the predictors, and the log of their prior density; None in its
     place where it depends on other variables."""
-    from pytensor.graph.traversal import graph_inputs
     from pytensor.tensor import zeros
 
-    values = [v for v in model.value_vars if v in set(graph_inputs(rows))]
+    values = _values_in(model, rows, {linear.eta for linear in model.linear.values()})
     rvs = [model.values_to_rvs[v] for v in values]
-    prior = sum((term.sum() for term in model.logp(vars=rvs, sum=False)), start=zeros(())) if rvs else zeros(())
-    others = [v for v in model.value_vars if v in set(graph_inputs([prior])) and v not in values]
-    return values, None if others else prior
+    prior = sum((model.derived.log_prior(rv, jacobian=True).sum() for rv in rvs), start=zeros(()))
+    return values, prior if set(_values_in(model, [prior], set())) <= set(values) else None
+
+
+def _values_in(model: Model, graphs: Sequence[Any], known: Set[Any]) -> list[Any]:
+    """The value variables that graphs depend on otherwise than through what is known."""
+    from pytensor.graph.traversal import walk
+
+    stands = model.derived.stands
+
+    def beyond(v: Any) -> list[Any]:
+        if v in known:
+            return []
+        return [stands[v]] if v in stands else [] if v.owner is None else v.owner.inputs
+
+    found = set(walk(list(graphs), beyond))
+    return [v for v in model.value_vars if v in found]

@@ -200,7 +200,7 @@ class _Wanted:
     def __init__(self, model: Model, compiled: Compiled, settings: Settings):
         effects = random_effect_variables(model.spec) | model.auxiliary
         shown = [v for v in model.unobserved_RVs if v.name not in effects]
-        self._values = compiled.variables(model.replace_rvs_by_values(shown))
+        self._values = compiled.variables(shown)
         self.settings, self._count = settings, settings.effective or 0
         self.most = MOST_THIN * settings.draws if compiled.program is not None else settings.draws
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,17 @@ from glmm_zoo.inference.kernel.translate import Translation
 
 
 class GraphCompiler:
-    """Compiles graphs of value variables as functions of x, which holds these one after another, in these shapes."""
+    """Compiles graphs of value variables as functions of x, which holds these one after another, in these shapes; in the graphs other
+    variables may `stand` for some."""
 
-    def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]):
+    def __init__(
+        self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]], stands: Mapping[Any, Any] = MappingProxyType({})
+    ):
         self.E = Expressions()
         sizes = [int(np.prod(s)) for s in shapes]
         self.starts, self.size = [0, *np.cumsum(sizes)[:-1].tolist()], sum(sizes)
         self.inputs = {v: self._part(j, s) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
-        self.translate = Translation(self.E, self.inputs)
+        self.translate = Translation(self.E, self.inputs, stands)
 
     def _part(self, j: int, shape: tuple[int, ...]) -> ExpressionArray:
         E, size = self.E, int(np.prod(shape))

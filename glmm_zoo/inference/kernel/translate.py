@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.families.tensors import performed
 from glmm_zoo.inference.kernel.arrays import NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Expressions, Node, UnsupportedError
 from glmm_zoo.inference.kernel.operations import HANDLERS
 
 
 class Translation:
-    """Translates variables of a graph whose free inputs have known values in `inputs`."""
+    """Translates variables of a graph whose free inputs have known values in `inputs`; for others another variable `stands`."""
 
-    def __init__(self, E: Expressions, inputs: Mapping[Any, ExpressionArray]):
+    def __init__(self, E: Expressions, inputs: Mapping[Any, ExpressionArray], stands: Mapping[Any, Any]):
         self.E = E
+        self._stands = stands
         self._known: dict[Any, Any] = dict(inputs)
 
     def __call__(self, variable: Any) -> ExpressionArray:
@@ -43,6 +45,12 @@ class Translation:
             v = stack[-1]
             if v in self._known:
                 stack.pop()
+            elif v in self._stands:
+                other = self._stands[v]
+                if other in self._known:
+                    self._known[stack.pop()] = self._known[other]
+                else:
+                    stack.append(other)
             elif isinstance(v, Constant):
                 self._known[stack.pop()] = v.data
             elif isinstance(v, SharedVariable):
@@ -71,7 +79,7 @@ class Translation:
             shape = inputs[0].shape if isinstance(inputs[0], ExpressionArray) else np.shape(inputs[0])
             self._known[node.outputs[0]] = np.array(shape[node.op.i])
         elif not any(isinstance(x, ExpressionArray) for x in inputs):
-            self._known.update(zip(node.outputs, _performed(node, inputs), strict=True))
+            self._known.update(zip(node.outputs, performed(node, inputs), strict=True))
         else:
             handler = HANDLERS.get(name)
             if handler is None:
@@ -161,16 +169,3 @@ class Translation:
         joined = np.broadcast(*operands)
         out = items_of((operation(*args) for args in joined), joined.shape)
         return ExpressionArray(out, None if axis is None else out.ndim + axis, size)
-
-
-def _performed(node: Any, inputs: Sequence[Any]) -> list[Any]:
-    """What a node gives for data."""
-    storage: list[list[Any]] = [[None] for _ in node.outputs]
-    values = [
-        np.asarray(x, dtype=v.type.dtype) if hasattr(v.type, "ndim") and v.type.ndim else x
-        for v, x in zip(node.inputs, inputs, strict=True)
-    ]
-    if hasattr(node.op, "prepare_node"):
-        node.op.prepare_node(node, None, None, "py")
-    node.op.perform(node, values, storage)
-    return [s[0] for s in storage]
