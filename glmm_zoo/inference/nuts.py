@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ from glmm_zoo.inference.nuts_jax import run_by_jax
 from glmm_zoo.inference.recording import Recorders, Recording
 from glmm_zoo.inference.settings import MAX_TREE_DEPTH, TARGET_ACCEPT, Settings
 from glmm_zoo.inference.within_blocks import run_chains
+from glmm_zoo.results.parameter_statistics import processors
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.machine import Function
@@ -332,7 +332,6 @@ def _python_runner(
 
 def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
     """How many chains run at a time: as many as there are processors, or one where threads would wait for each other."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores is not None:
         return max(1, min(cores, chains))
     times = []
@@ -341,7 +340,7 @@ def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
         compiled.value_and_gradient(compiled.start)
         times.append(time.perf_counter() - began)
     _log.info("one gradient takes %.0f us", 1e6 * min(times))
-    return min(chains, available) if compiled.program is not None or min(times) > _SLOW_GRADIENT else 1
+    return min(chains, processors()) if compiled.program is not None or min(times) > _SLOW_GRADIENT else 1
 
 
 def _column(batch: Any, name: str) -> np.ndarray:

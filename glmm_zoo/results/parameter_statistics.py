@@ -27,6 +27,11 @@ def element_labels(array: xr.DataArray) -> list[str]:
     return [f"{array.name}[{', '.join(entry)}]" for entry in index]
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> np.ndarray:
     """The numbers of `STATISTICS` (quantities, statistics) for draws (chain, draw, quantities).
 
@@ -39,10 +44,7 @@ def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> 
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
     if len(parts) == 1:
         return _statistics(parts[0], prob, imputations)
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(
-        min(_MOST_THREADS, processors)
-    ) as pool:  # NumPy lets go of the interpreter lock for most of it
+    with ThreadPoolExecutor(min(_MOST_THREADS, processors())) as pool:  # NumPy lets go of the lock for most of it
         rows = list(pool.map(lambda part: _statistics(part, prob, imputations), parts))
     return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
 
