@@ -1787,7 +1787,7 @@ ROWS = [
     ),
     Row(
         "joint, Weibull", "joint_outcomes", {"y ~ x + (1 |p| g)": "gaussian", "days ~ w + (1 |p| g)": "weibull"},
-        {"y": "number?", "days": "exposure", "w": "number", **NUMBER},
+        {"y": "number?", "days": "exposure?", "w": "number", **NUMBER},
         **_all(_regression("y"), _regression("days"), *map(_scalar, ("y_sigma", "days_shape")), _group("g", corr=1)),
         coords={"y_coef": ("x",), "days_coef": ("w",), **_shared("g", "y:Intercept", "days:Intercept")},
         also={"y": (_x, _in(g={"y:Intercept": None})), "days": (_w, _in(g={"days:Intercept": None}))},
