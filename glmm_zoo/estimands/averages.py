@@ -137,6 +137,7 @@ class Question:
             self.choice.by_level,
             lambda some: predictors_of_rows(some, self.choice, size),
             values,
+            lambda: len(distinct_rows(rows, self.choice.by_level)[0]),
             share=self.quantity.interpolated or self.outcome.is_share(self.quantity.scale),
         )
 

@@ -19,7 +19,7 @@ from scipy import sparse
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.normal_means import Normal
 
-FEWEST_ROWS = 1000  # for which it is worthwhile
+FEWEST_ROWS = 1000  # that differ, for which it is worthwhile
 _POINTS = 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64  # along an axis
 _LEAST = 12, 8, 8  # at first, along the axis with most rows apart and others
 _MOST_AXES = 3
@@ -76,6 +76,7 @@ class _Moments:
     common: Places
     of_first: Places
     counts: tuple[int, ...]
+    most: float
     moments: np.ndarray
 
 
@@ -92,6 +93,7 @@ class RowMoments:
         by_level: Sequence[str],
         predictors: Predictors,
         values: Values,
+        different: Callable[[], int],
         *,
         share: bool,
     ) -> np.ndarray | None:
@@ -99,13 +101,12 @@ class RowMoments:
 
         `values(variables, covariances, draws)` gives (k, S, n_1, ...) of linear predictors whose means and variances are
         (S, n_1, ...), or 1 along some axes, in these draws; a `share` is between 0 and 1. Of the factors `by_level` each row has the
-        effects of its own level.
+        effects of its own level. So many rows are `different`, each of which takes a value otherwise.
         """
-        most = min(_WORTHWHILE * weights.shape[1], _MOST_POINTS) / weights.shape[0]
-        place = self._of_kept(rows, weights, by_level, predictors) or _of_rows(rows, weights, predictors, most)
+        place = self._of_kept(rows, weights, by_level, predictors) or _of_rows(rows, weights, predictors, different)
         if place is None:
             return None
-        axes, common, kept = place
+        axes, common, most, kept = place
         counts = kept.counts if kept else tuple(_LEAST[: len(axes)])
         while True:
             C, last = _coefficients(axes, common, counts, values)
@@ -118,7 +119,8 @@ class RowMoments:
                 return None
         if kept is None or counts != kept.counts:
             moments = _moments(rows, weights, predictors, axes, counts)
-            kept = _Moments(rows, weights, axes, common, _places(*predictors(_taken(rows, [0]))), counts, moments)
+            first = _places(*predictors(_taken(rows, [0])))
+            kept = _Moments(rows, weights, axes, common, first, counts, most, moments)
             self._kept[:] = [kept]
         found = np.einsum("ksn,csn->ksc", C, kept.moments)
         if share:
@@ -128,8 +130,8 @@ class RowMoments:
 
     def _of_kept(
         self, rows: dict[str, LinearRows], weights: sparse.csr_array, by_level: Sequence[str], predictors: Predictors
-    ) -> tuple[tuple[_Axis, ...], Places, _Moments] | None:
-        """Axes of rows that have the moments of those that are kept."""
+    ) -> tuple[tuple[_Axis, ...], Places, float, _Moments] | None:
+        """Axes of rows that have the moments of those that are kept, the rest, and the most points."""
         for kept in self._kept:
             if not _same_weights(weights, kept.weights) or rows.keys() != kept.rows.keys():
                 continue
@@ -146,7 +148,7 @@ class RowMoments:
                 for axis in kept.axes
             }
             common = {place: x for place, x in first.items() if place not in moved}
-            return tuple(moved.values()), common, kept
+            return tuple(moved.values()), common, kept.most, kept
         return None
 
 
@@ -180,9 +182,12 @@ def _blocks(rows: Mapping[str, LinearRows], predictors: Predictors) -> Iterator[
 
 
 def _of_rows(
-    rows: dict[str, LinearRows], weights: sparse.csr_array, predictors: Predictors, most: float
-) -> tuple[tuple[_Axis, ...], Places, None] | None:
-    """In what the rows differ, and the rest; None where that is too much."""
+    rows: dict[str, LinearRows], weights: sparse.csr_array, predictors: Predictors, different: Callable[[], int]
+) -> tuple[tuple[_Axis, ...], Places, float, None] | None:
+    """In what the rows differ, the rest, and the most points; None where few rows differ, or in too much."""
+    if (many := different()) < FEWEST_ROWS:
+        return None
+    most = min(_WORTHWHILE * many, _MOST_POINTS) / weights.shape[0]
     ends: dict[Place, tuple[np.ndarray, np.ndarray]] = {}
     for _, places in _blocks(rows, predictors):
         for place, x in places.items():
@@ -197,7 +202,7 @@ def _of_rows(
     if not wide or first.keys() != ends.keys():  # all rows are the same, or covariances are 0 in some
         return None
     order = sorted(wide, key=lambda place: place[0] != "mean")
-    return tuple(_Axis(p, *ends[p]) for p in order), {p: x for p, x in first.items() if p not in wide}, None
+    return tuple(_Axis(p, *ends[p]) for p in order), {p: x for p, x in first.items() if p not in wide}, most, None
 
 
 def _apart(low: np.ndarray, high: np.ndarray) -> bool:
