@@ -12,7 +12,7 @@ from hand_made_trees import tree_of
 from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
-from glmm_zoo.estimands import averages
+from glmm_zoo.estimands import averages, row_moments
 
 N, S = 1200, 3
 RNG = np.random.default_rng(4)
@@ -85,6 +85,15 @@ def test_risks_along_a_grid_and_compared(data: pd.DataFrame) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-8)
     apart = draws(zoo.comparisons(tree, "a", contrast=(-1.0, 2.0), measures="difference"))[:, 0]
     np.testing.assert_allclose(apart, [of[2] - of[0] for of in expected], atol=1e-8)
+
+
+def test_few_rows_that_differ_are_computed_each_by_itself(data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """999 rows that differ, and 1000."""
+    asked: list[int] = []
+    monkeypatch.setattr(row_moments, "_apart", lambda low, high: asked.append(1) or False)
+    for different in (999, 1000):
+        zoo.predictions(binary(data.assign(t=np.arange(N) % different / 100)), at={"a": [0.5]}, by=True)
+        assert bool(asked) is (different == 1000)
 
 
 @pytest.mark.usefixtures("no_row")
