@@ -178,12 +178,10 @@ def test_qualification_lists_certificates(planted: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("found", certificates().values(), ids=lambda found: found.design)
 def test_a_certificate_of_the_package_is_of_its_design_and_whole(found: Certificate) -> None:
     spec, design = design_model(found.design).spec, designs()[found.design]
-    assert (found.schema, found.simulations, found.formula) == (
-        certificate.CERTIFICATE_SCHEMA,
-        design.simulations,
-        design.formula,
-    )
+    assert (found.schema, found.formula) == (certificate.CERTIFICATE_SCHEMA, design.formula)
+    assert 300 <= found.simulations <= design.simulations
     assert found.priors == spec["priors"] and found.data_sha256 == spec["data"]["sha256"]
     command, bound, _ = app.parse_args(shlex.split(found.command)[1:], exit_on_error=False)
     assert command.__name__ == "certify" and bound.args == (found.design,)
+    assert bound.arguments.get("n") in ({None} if found.simulations == design.simulations else {found.simulations})
     assert found.calibrated is (found.p_adjusted >= 0.01) and found.commit and found.seconds > found.simulations / 100
