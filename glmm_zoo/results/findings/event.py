@@ -16,10 +16,11 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results.about import about_of
+from glmm_zoo.results.figures.estimated import observed_name, response_words
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
 from glmm_zoo.results.numbers import alone, decimals, interval, nominal, written
 from glmm_zoo.results.parameter_statistics import element_labels
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, outcome_specs
 
 MEANINGS = {
     "surv_hazard_ratio": "hazard ratio of the event for one unit more, for the same subject and marker",
@@ -81,7 +82,7 @@ def _sentences(
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
         d, d_sd = (decimals("ratio", np.quantile(x, [tail, 0.5, 1 - tail])) for x in (draws, per_sd))
         yield (
-            f"One unit more of {label} goes with {written(middle, d)} times the hazard ({interval(low, high, d, 'ratio')}, {nominal(prob)}) "
+            f"One unit more of {_of_marker(tree, label)} goes with {written(middle, d)} times the hazard ({interval(low, high, d, 'ratio')}, {nominal(prob)}) "
             f"at the same time for the same subject; one standard deviation more, {alone(sd_of_term[term])}, with "
             f"{written(float(np.median(per_sd)), d_sd)} times{place}."
         )
@@ -102,6 +103,15 @@ def _sentences(
                 else "the likelihood allows for their having survived until then."
             )
         )
+
+
+def _of_marker(tree: xr.DataTree, label: str) -> str:
+    """ "CD4", "slope of CD4", where there is one marker; else the association's own label, which names its outcome."""
+    term, comma, cause = label.partition(", ")
+    if len(outcome_specs(metadata(tree)["spec"])) > 1:
+        return label
+    marker = response_words(about_of(tree).outcome, observed_name(tree))
+    return f"{marker if term == 'value' else f'{term} of {marker}'}{comma}{cause}"
 
 
 def _hazards(posterior: xr.Dataset, event: Mapping[str, Any], prob: float) -> pd.DataFrame:
