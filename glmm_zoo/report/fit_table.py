@@ -154,7 +154,9 @@ def _asked(what: str) -> Callable[[xr.DataTree, float], FitTable]:
         text = tables_of_answer(tree, answer, prob).get(what)
         if estimates is None or text is None:
             raise InputError(f"this fit has no {what} of a variable that answers its question; ask for of='estimates'")
-        return FitTable(replace(text, caption=f"{text.caption} Medians with {nominal(prob)} intervals."), estimates.table)
+        return FitTable(
+            replace(text, caption=f"{text.caption} Medians with {nominal(prob)} intervals."), estimates.table
+        )
 
     return made
 

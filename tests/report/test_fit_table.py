@@ -171,6 +171,31 @@ def test_other_tables(tree: xr.DataTree) -> None:
         zoo.table(tree, "priorss")
 
 
+def test_levels_are_compared_with_the_control_that_was_said() -> None:
+    """Of three levels, whose reference in the formula is another; means begin with the control."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.normal(size=60), "arm": np.tile(["a", "b", "c"], 20)})
+    about = {"of": "arm", "control": "b", "outcome": "pain", "levels": {"arm": {"a": "drug", "b": "placebo"}}}
+    fit = zoo.fit(
+        zoo.hierarchical_linear(data, "y ~ arm"),
+        draws=100,
+        tune=200,
+        chains=2,
+        seed=1,
+        progress=False,
+        about=about,
+    )
+    made = zoo.table(fit, "comparisons")
+    expected = [zoo.comparisons(fit, "arm", contrast=pair).table for pair in (("a", "b"), ("c", "b"))]
+    pd.testing.assert_frame_equal(made.data, pd.concat(expected, ignore_index=True))
+    labels = [label for _, label in rows_of(made)]
+    assert labels[0] == "drug vs placebo" and labels[1].endswith("c vs placebo")
+    means = zoo.table(fit, "means")
+    assert list(means.data["arm"]) == ["b", "a", "c"]
+    assert [label for heading, label in rows_of(means) if heading == "Mean pain"][:2] == ["placebo", "drug"]
+    assert "Population" in means.text.caption and "Medians with 95" in means.text.caption
+
+
 def test_a_table_without_covariates_has_what_there_is(tree: xr.DataTree, tmp_path: Path) -> None:
     data = pd.DataFrame({"y": np.random.default_rng(1).normal(size=30), "g": np.tile(list("abcdef"), 5)})
     model = zoo.lmm(data, "y ~ 1 + (1 | g)")

@@ -237,6 +237,16 @@ def test_what_defaults_allow_in_natural_units() -> None:
     assert told["sd_h"].replace("\N{NO-BREAK SPACE}", " ") == (
         "Median 0.69, 95 % below 3.0: hs from alike to odds 350 times the average."  # log 2, log 20, exp(1.96 log 20)
     )
+    frame["x"] = np.arange(16.0)
+    told = {t.parameter: t.allows for t in prior_text(described(zoo.poisson(frame, "y ~ q * x + offset(log(n))")))}
+    assert told["Intercept"].startswith("Median rate per unit of n ")
+    assert told["beta[q[b]:x]"].startswith("Ratios of rate ratios from ")
+    assert told["beta[q[b]:x]"].endswith(" for one unit of x.") and " for " not in told["beta[q[b]]"]
+
+
+def test_risks_of_priors_are_told() -> None:
+    frame = pd.DataFrame({"y": [1, 0, 2, 1] * 4, "n": 3, "q": ["a", "b"] * 8})
+    told = {t.parameter: t.allows for t in prior_text(described(zoo.hierarchical_logistic(frame, "y | trials(n) ~ q")))}
     assert "from below 0.1" in told["Intercept"] and "Median risk 50\N{NO-BREAK SPACE}%" in told["Intercept"]
 
 
@@ -337,6 +347,19 @@ def test_states_are_those_of_the_file(trial: xr.DataTree) -> None:
         ("posterior_predictive", "Posterior predictive check"),
     ):
         assert items(trial.drop_nodes(group))[item].state == "not done"
+
+
+def test_a_refit_halves_the_scale_that_the_prior_has() -> None:
+    """The prior that the checklist names is of the model's own scale, and a builder takes it."""
+    frame = pd.DataFrame({"y": np.arange(16.0) * 37, "x": [0.0, 1.0] * 8, "h": np.arange(16) // 2})
+    tree = described(zoo.hierarchical_linear(frame, "y ~ x + (1 + x | h)"))
+    where = items(tree, SHOWN - {"sensitivity"})["Sensitivity to the priors"].where
+    said = re.search(r"--prior '(.+?)=(.+?)'", where)
+    assert said is not None
+    texts = metadata(tree)["spec"]["priors"]["sd_h"]
+    own = texts if isinstance(texts, str) else texts["sd[h, Intercept]"]
+    assert parse(said[2]) == parse(own).scaled(0.5) and parse(own).arguments != {"rate": 1.0}
+    zoo.hierarchical_linear(frame, "y ~ x + (1 + x | h)", priors={said[1]: said[2]})
 
 
 def test_priors_without_a_reason_are_not_justified() -> None:

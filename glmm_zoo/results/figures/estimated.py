@@ -153,7 +153,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         return Amount(f"expected number of {about.plural(about.event or 'event')}", "number", "number", "")
     if measure == "positive":
         one = for_one_unit(tree, about, outcome)
-        return Amount(f"mean number of {words}{one} where there are any", "number", "number", "")
+        where = ", where any" if one else " where there are any"  # shorter, for it is a title of a narrow panel
+        return Amount(f"mean number of {words}{one}{where}", "number", "number", "")
     if kind == "binary":
         return Amount(f"risk of {words}", "risk", "points", "")
     if kind == "unordered":

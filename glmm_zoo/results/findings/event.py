@@ -16,11 +16,11 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.figures.estimated import observed_name, response_words
+from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
 from glmm_zoo.results.numbers import alone, decimals, interval, nominal, written
 from glmm_zoo.results.parameter_statistics import element_labels
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import metadata
 
 MEANINGS = {
     "surv_hazard_ratio": "hazard ratio of the event for one unit more, for the same subject and marker",
@@ -107,10 +107,11 @@ def _sentences(
 
 def _of_marker(tree: xr.DataTree, label: str) -> str:
     """ "CD4", "slope of CD4", where there is one marker; else the association's own label, which names its outcome."""
-    term, comma, cause = label.partition(", ")
-    if len(outcome_specs(metadata(tree)["spec"])) > 1:
+    formula = metadata(tree)["spec"].get("formula")
+    if not isinstance(formula, str):
         return label
-    marker = response_words(about_of(tree).outcome, observed_name(tree))
+    term, comma, cause = label.partition(", ")
+    marker = response_words(about_of(tree).outcome, formula.partition("~")[0].strip())
     return f"{marker if term == 'value' else f'{term} of {marker}'}{comma}{cause}"
 
 

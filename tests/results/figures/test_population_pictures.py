@@ -19,6 +19,7 @@ from glmm_zoo.results.figures.categories import categories
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.effects import coefficient_words, conditional_effects, effects
+from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_lines import group_lines
 from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
@@ -293,6 +294,16 @@ def test_zeros_and_means_stand_beside_what_was_observed():
     np.testing.assert_allclose(circles(axes[2], "D")[:, 1], data[data["y"] > 0].groupby("fed")["y"].mean())
     q = quantiles_of(zoo.predictions(tree, scale="zero", by="fed"), "zero")
     np.testing.assert_allclose(circles(axes[0])[:, 1], q[2])
+
+
+def test_zeros_of_rates_are_said_to_be_for_one_unit_of_exposure():
+    """A rate's probability of no call is of one day, not of the days that a row has."""
+    tree = calls("y ~ fed + time + offset(log(days)) + (1 | nest)")
+    about = About(outcome="calls")
+    assert amount_of(tree, about, "zero").words == "probability of no calls in one unit of days"
+    assert amount_of(tree, about, "positive").words == "mean number of calls in one unit of days, where any"
+    assert amount_of(tree, About(outcome="calls", unit="day"), "zero").words == "probability of no calls in one day"
+    assert amount_of(calls(), about, "zero").words == "probability of no calls"
 
 
 def test_the_share_never_at_risk_is_that_of_the_coefficients():
