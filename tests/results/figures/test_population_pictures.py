@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from checked_pictures import checked, circles, discs, segments, words
 from hand_made_trees import tree_of
+from matplotlib.collections import PathCollection
 from population_fits import HOSTILE, absent, around, build, calls, curve, growth, herds, ratings, two_outcomes
 from scipy.special import expit
 
@@ -240,6 +241,23 @@ def test_curves_are_drawn_where_levels_have_colons_and_brackets():
     assert "B: [new] minus A: usual" in [
         text.get_text() for axes in zoo.plot(tree, "curves").axes for text in axes.texts
     ]
+
+
+def test_labels_of_curves_begin_beyond_the_discs_at_their_ends():
+    """Proportions of most observations are the largest discs, and here they are at the last dose."""
+    data = pd.DataFrame({"arm": ["a", "b"] * 4, "dose": np.repeat(np.arange(4.0), 2), "n": np.repeat([5, 20, 50, 90], 2)})
+    data["y"] = data["n"] // 3
+    model = build(zoo.hierarchical_logistic, data, "y | trials(n) ~ arm * dose")
+    tree = tree_of(model, {"Intercept": around(-0.7)[..., 0], "beta": around(0.3, 0.1, 0.1, sd=0.05)})
+    means = zoo.predictions(tree, by=True, at={"arm": ["a", "b"], "dose": [0.0, 1.0, 2.0, 3.0]})
+    figure = curves_by(tree, means, About()).figure(WIDE)
+    figure.canvas.draw()
+    axis, ends = figure.axes[0], []
+    for cloud in (c for c in axis.collections if isinstance(c, PathCollection)):
+        places = axis.transData.transform(np.asarray(cloud.get_offsets()))[:, 0]
+        ends.append(np.max(places + np.sqrt(cloud.get_sizes()) / 2 * figure.dpi / 72))
+    labels = [text.get_window_extent().x0 for text in axis.texts if text.get_text() in ("a", "b")]
+    assert len(labels) == 2 and min(labels) > max(ends)
 
 
 def test_curves_need_a_number_and_few_groups():
