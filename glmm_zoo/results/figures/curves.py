@@ -267,7 +267,9 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
         canvas.percent_axis(axis, vertical=True)
     if len(lines) > 1:
         roles = [role for role, _ in _LOOKS]
-        canvas.end_labels(axis, lines[0].x[-1], [c.of.quantiles[2, -1] for c in lines], names, roles[: len(lines)], gap=gap)
+        canvas.end_labels(
+            axis, lines[0].x[-1], [c.of.quantiles[2, -1] for c in lines], names, roles[: len(lines)], gap=gap
+        )
     canvas.axis_title(axis, x_title)
     if several:
         _difference(canvas, axes[1], lines, amount, x_title)

@@ -245,7 +245,9 @@ def test_curves_are_drawn_where_levels_have_colons_and_brackets():
 
 def test_labels_of_curves_begin_beyond_the_discs_at_their_ends():
     """Proportions of most observations are the largest discs, and here they are at the last dose."""
-    data = pd.DataFrame({"arm": ["a", "b"] * 4, "dose": np.repeat(np.arange(4.0), 2), "n": np.repeat([5, 20, 50, 90], 2)})
+    data = pd.DataFrame(
+        {"arm": ["a", "b"] * 4, "dose": np.repeat(np.arange(4.0), 2), "n": np.repeat([5, 20, 50, 90], 2)}
+    )
     data["y"] = data["n"] // 3
     model = build(zoo.hierarchical_logistic, data, "y | trials(n) ~ arm * dose")
     tree = tree_of(model, {"Intercept": around(-0.7)[..., 0], "beta": around(0.3, 0.1, 0.1, sd=0.05)})
