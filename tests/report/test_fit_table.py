@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.report import tables, terminal
 from glmm_zoo.report.answer import answering
+from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -237,6 +239,16 @@ def test_the_page_has_the_probability_of_the_good_direction(tree: xr.DataTree) -
     row = next(row for row in found["comparisons"].rows if not row.heading)
     assert found["comparisons"].headings[-1] == "P(lower)"
     assert read(row.cells[-1]) == pytest.approx(1 - p, abs=0.0101)
+
+
+def test_one_percentage_point_is_one_at_either_end(tree: xr.DataTree) -> None:
+    answer = answering(tree)
+    assert answer.comparisons is not None
+    table = answer.comparisons.table.copy()
+    of = table["measure"] == "difference"
+    table.loc[of, ["median", "lower", "upper", "mcse"]] = [-0.12, -0.25, 0.0101, 0.02]
+    sentence, _ = answer_text(tree, replace(answer, comparisons=replace(answer.comparisons, table=table)))
+    assert "from 25 percentage points lower to 1 percentage point higher" in sentence
 
 
 def test_a_terminal_says_first_what_is_expected_of_the_population(tree: xr.DataTree) -> None:
