@@ -102,8 +102,8 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
     levels = _levels(read_fitted(one, USUAL_DRAWS, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
-    levels = sorted(levels, key=lambda level: level != about.control)  # the control first, the others as they are
     contrasts = _contrasts(levels, numbers, about.control)
+    levels = sorted(levels, key=lambda level: level != about.control)  # the control first, the others as they are
     drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
     values = tuple(levels) or tuple(_grid(numbers, contrasts[0], GRID if drawn else 3))
     at = {**_last_visit(model, variable), **about.at}
@@ -224,8 +224,10 @@ def _few_digits(chosen: np.ndarray, values: np.ndarray, digits: int) -> list[flo
 
 def _contrasts(levels: list[str], numbers: np.ndarray, control: str) -> list[Any]:
     """Each level against the control, where that was said, else against the reference; a number from low to high."""
+    if control in levels[1:]:
+        return [(level, control) for level in levels if level != control]
     if levels:
-        return [(level, control) for level in levels if level != control] if control in levels else ["reference"]
+        return ["reference"]
     values = np.unique(numbers)
     if len(values) <= _MOST_LEVELS:
         return [(float(values[0]), float(values[-1]))]
