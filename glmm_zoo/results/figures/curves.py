@@ -251,14 +251,8 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
     for line, (role, style) in zip(lines, _LOOKS, strict=False):
         if line.discs is not None:
             x, y, sizes = line.discs
-            canvas.discs(
-                axis,
-                x,
-                y,
-                role=role if 1 < len(lines) <= _WITH_BANDS else "control",
-                diameter=diameters(sizes, len(_raw_values(lines))),
-                opacity=0.35,
-            )
+            own = role if 1 < len(lines) <= _WITH_BANDS else "control"
+            canvas.discs(axis, x, y, role=own, diameter=diameters(sizes, len(_raw_values(lines))), opacity=0.35)
         if len(lines) <= _WITH_BANDS:
             bands(canvas, axis, line.x, line.of.quantiles, role, style)
         else:
