@@ -139,6 +139,19 @@ def test_a_response_that_is_transformed_is_told_as_such(said: str, told: str) ->
     assert f"The mean μ of {told} has" in words
 
 
+def test_long_lines_of_formulas_go_on_below_themselves() -> None:
+    """A printed page cannot be scrolled: a sum is broken before a plus sign, and nothing of it is lost."""
+    names = [f"covariate{k}" for k in range(6)]
+    frame = pd.DataFrame({"y": range(16), **{n: np.random.default_rng(k).normal(size=16) for k, n in enumerate(names)}})
+    root = ET.fromstring(model_text(described(zoo.lmm(frame, "y ~ " + " + ".join(names)))).mathml)
+    lines = [["".join(cell.itertext()) for cell in line] for line in root.findall(".//mtr")]
+    start = next(i for i, (_, _, right) in enumerate(lines) if right.startswith("α"))
+    own = [lines[start], *(line for line in lines[start + 1 :] if line[:2] == ["", ""])]
+    assert len(own) > 1 and all(len("".join(line)) <= 62 for line in own)
+    assert all(line[2].startswith("+") for line in own[1:])
+    assert "".join(line[2] for line in own) == "α" + "".join(f"+β{n}{n}i" for n in names)
+
+
 def test_names_are_escaped_in_formulas() -> None:
     name = "<b>&"
     frame = pd.DataFrame({"y": [1.0, 2.0, 0.5, 3.0, 2.0, 1.0], name: [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]})
