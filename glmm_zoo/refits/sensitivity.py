@@ -16,8 +16,10 @@ from glmm_zoo.inference.fit import fit
 from glmm_zoo.priors import parse
 from glmm_zoo.refits.variations import changed_model, priors_by_key, settings_of
 from glmm_zoo.report.answer import answering
+from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.storage import metadata
 
@@ -74,14 +76,30 @@ def sensitivity(
             "refit=True estimates again from other fits, and these estimates are of this one; give a function of a fit, such as "
             "estimates=lambda tree: zoo.comparisons(tree, 'age')"
         )
-    of = estimates if callable(estimates) else _of_the_answer
-    given = estimates if isinstance(estimates, Estimates) else of(tree)
+    asking = estimates if callable(estimates) else _of_the_answer
+    about = about_of(tree)
+
+    def of(fitted: xr.DataTree) -> Estimates | None:
+        return _in_words(asking(fitted), about)
+
+    given = _in_words(estimates, about) if isinstance(estimates, Estimates) else of(tree)
     found = power_scaled(tree, targets, given, prob)
     return _with_refits(found, tree, targets, of, prob) if refit else found
 
 
 def _of_the_answer(tree: xr.DataTree) -> Estimates | None:
     return answering(tree).comparisons
+
+
+def _in_words(estimates: Estimates | None, about: About) -> Estimates | None:
+    """Comparisons whose variables and values are called as the user said; nothing else is changed."""
+    if estimates is None or not {"variable", "contrast"} <= set(estimates.of) or not (about.names or about.levels):
+        return estimates
+    table = estimates.table.copy()
+    pairs = list(zip(table["variable"], table["contrast"], strict=True))
+    table["contrast"] = [comparison_words(about, variable, contrast, short=True) for variable, contrast in pairs]
+    table["variable"] = [about.name(variable) for variable, _ in pairs]
+    return replace(estimates, table=table)
 
 
 def _with_refits(

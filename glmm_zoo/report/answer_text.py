@@ -144,17 +144,14 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
         size = f"**{numbers.on_scale(median, scale, d)} times** as much"
         return f"{size} ({share} interval {numbers.interval(low, high, d, scale)} times{likely if spans else ''})."
     unit = " percentage points" if scale == "points" else _unit(tree, about, outcome)
-    amount = numbers.on_scale(abs(median), scale, d)
-    one = " percentage point" if (amount, scale) == ("1", "points") else unit
-    size = f"**{amount}{one}** {'lower' if median < 0 else 'higher'}"
+    texts = [numbers.on_scale(abs(value), scale, d) for value in (median, low, high)]
+    amount, least, most = (t + (" percentage point" if (t, scale) == ("1", "points") else unit) for t in texts)
+    size = f"**{amount}** {'lower' if median < 0 else 'higher'}"
     if not spans:
         near, far = sorted((abs(low), abs(high)))
         return f"{size} ({share} interval {numbers.interval(near, far, d, scale)})."
-    size = f"{size}, but no difference is not excluded" if amount.strip("0.") else f"**{amount}{one}** of difference"
-    return (
-        f"{size} ({share} interval from {numbers.on_scale(abs(low), scale, d)}{unit} lower to "
-        f"{numbers.on_scale(abs(high), scale, d)}{unit} higher{likely})."
-    )
+    size = f"{size}, but no difference is not excluded" if texts[0].strip("0.") else f"**{amount}** of difference"
+    return f"{size} ({share} interval from {least} lower to {most} higher{likely})."
 
 
 def _amount_of_rows(tree: xr.DataTree, about: About, outcome: str | None, rows: pd.DataFrame) -> str:

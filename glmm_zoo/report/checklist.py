@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
+from glmm_zoo.priors import parse
 from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
@@ -132,10 +133,20 @@ def _priors(page: _Page) -> Iterator[Item]:
         f"`glmm-zoo report {page.path}`", not without,
     )  # fmt: skip
     yield page.item(BARG, "Prior predictive check", "prior_predictive", f"`{prior_command(page.parts.spec)}`")
-    sds = [f"{name.replace('sd_', 'sd[', 1)}]" for name in page.parts.spec["priors"] if name.startswith("sd_")]
-    change = f"--prior '{sds[0]}=Exponential(2)'" if sds else ""
-    or_refit = f"; or {page.update(change)}" if sds else ""
+    halved = _halved_sd(page.parts.spec)
+    or_refit = f"; or {page.update(halved)}" if halved else ""
     yield page.item(BAYES, "Sensitivity to the priors", "sensitivity", f"`glmm-zoo sensitivity {page.path}`{or_refit}")
+
+
+def _halved_sd(spec: Mapping[str, Any]) -> str:
+    """The argument that halves the scale of the first prior of a standard deviation between groups; "" where there is none."""
+    keys = spec.get("prior_keys", {})
+    for name, given in spec["priors"].items():
+        if name.startswith("sd_"):
+            of_all = {keys.get(name, f"{name.replace('sd_', 'sd[', 1)}]"): given}
+            key, text = next(iter((of_all if isinstance(given, str) else given).items()))
+            return f"--prior '{key}={parse(text).scaled(0.5)}'"
+    return ""
 
 
 def _computation(page: _Page) -> Iterator[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ import xarray as xr
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.prior_text import prior_text
-from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_groups, table_of_groups, whose
+from glmm_zoo.report.tables import (
+    comparison_groups,
+    conditional_groups,
+    mean_groups,
+    table_of_groups,
+    tables_of_answer,
+    whose,
+)
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
@@ -25,7 +32,7 @@ from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.numbers import nominal, whole, written
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
-from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
+from glmm_zoo.results.report.estimates_text import interval_heading
 from glmm_zoo.results.report.wording import finding_tables
 from glmm_zoo.results.storage import check_target, metadata
 from glmm_zoo.results.summary import summary
@@ -139,14 +146,17 @@ def _of_estimates(tree: xr.DataTree, prob: float) -> FitTable:
 
 
 def _asked(what: str) -> Callable[[xr.DataTree, float], FitTable]:
-    """Estimates of the variable that answers."""
+    """Estimates of the variable that answers, in the words of the page."""
 
     def made(tree: xr.DataTree, prob: float) -> FitTable:
         answer: Answer = answering(tree, prob=prob)
         estimates: Estimates | None = getattr(answer, what)
-        if estimates is None:
+        text = tables_of_answer(tree, answer, prob).get(what)
+        if estimates is None or text is None:
             raise InputError(f"this fit has no {what} of a variable that answers its question; ask for of='estimates'")
-        return FitTable(estimates_as_text(estimates), estimates.table)
+        return FitTable(
+            replace(text, caption=f"{text.caption} Medians with {nominal(prob)} intervals."), estimates.table
+        )
 
     return made
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 SIDES = ("right", "center", "left")
+_LETTERS, _LEAST_LETTERS = 62, 24  # of a line that a printed page has room for, and of its right side
 
 
 def sym(text: str) -> str:
@@ -75,14 +78,43 @@ def squared(base: str) -> str:
 
 
 def display(lines: Sequence[tuple[str, str, str]]) -> str:
-    """Lines "left = right" below each other, aligned at their relation, as one formula."""
+    """Lines "left = right" below each other, aligned at their relation, as one formula; a long right side goes on below itself."""
+    room = max(_LETTERS - max((_letters(left) for left, _, _ in lines), default=0), _LEAST_LETTERS)
+    cells = [
+        (left if first else "", op(relation) if first else "", part)
+        for left, relation, right in lines
+        for first, part in zip(chain([True], repeat(False)), _broken(right, room), strict=False)
+    ]
     rows = "".join(
         "<mtr>"
         + "".join(f'<mtd style="text-align:{s}">{row(c)}</mtd>' for s, c in zip(SIDES, line, strict=True))
         + "</mtr>"
-        for line in ((left, op(relation), right) for left, relation, right in lines)
+        for line in cells
     )
     return f'<math display="block"><mtable columnalign="right center left" columnspacing=".3em">{rows}</mtable></math>'
+
+
+def _letters(mathml: str) -> int:
+    return len("".join(ET.fromstring(row(mathml)).itertext()))
+
+
+def _broken(right: str, room: int) -> list[str]:
+    """A right side in pieces of about so many letters, each after the first beginning with its plus sign."""
+    if _letters(right) <= room:
+        return [right]
+    pieces, last = [""], ""
+    for part in ET.fromstring(row(right)):
+        text = ET.tostring(part, encoding="unicode")
+        if text == PLUS:
+            pieces, last = _joined(pieces, last, room), ""
+        last += text
+    return _joined(pieces, last, room)
+
+
+def _joined(pieces: list[str], term: str, room: int) -> list[str]:
+    """The pieces with one more term, which begins a new piece where the last one has no room for it."""
+    *before, last = pieces
+    return [*before, last + term] if not last or _letters(last + term) <= room else [*pieces, term]
 
 
 Line = tuple[str, str, str]

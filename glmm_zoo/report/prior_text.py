@@ -20,7 +20,8 @@ from glmm_zoo.report.prior_reasons import CENTRES, REASONS
 from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import coefficient_words
-from glmm_zoo.results.figures.value_words import multiplied
+from glmm_zoo.results.figures.estimated import exposure_column
+from glmm_zoo.results.figures.value_words import column_and_level, multiplied
 from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -99,7 +100,7 @@ def _intercept(parts: Parts, of: PriorOf, _: Prior, low: float, middle: float, h
     if of.link in ("log_hazard", "log_time"):
         return _level_of_times(parts, of, low, middle, high)
     if of.link == "log":
-        per = parts.spec["options"].get("exposure")
+        per = exposure_column(parts.tree)
         own = of.outcome.family.own_parameter(of.part)
         family, response = of.outcome.family, outcome_words(parts, of.outcome)
         words = (
@@ -125,6 +126,7 @@ def _coefficient(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: fl
     if ratio:
         one, _, rest = ratio.replace("_", " ").partition(" of ")
         words = f"{one.capitalize()}s{rest and f' of {rest}'}"
+        words = f"Ratios of {words[:1].lower()}{words[1:]}" if len(_multiplied(of)) > 1 else words
         return f"{words} from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){_per(parts, of)}"
     what = "Differences" if of.link == "identity" else f"Differences of the {of.link}"
     return f"{what} from {_value(low)} to {_value(high)}{_unit(parts, of)} ({INNER}){_per(parts, of)}"
@@ -139,13 +141,19 @@ def _ratio_of(of: PriorOf) -> str | None:
 
 def _per(parts: Parts, of: PriorOf) -> str:
     """ " for one unit of age"; nothing of a level, or where a vector is meant."""
-    inside = re.fullmatch(r".*?\[(.*)\]", of.element)
-    if inside is None or "[" in inside[1]:
-        return ""
-    name = inside[1] if of.kind == "coefficient" else inside[1].split(", ")[-1]
-    if "mo(" in name:
+    numbers_among = [n for n in _multiplied(of) if column_and_level(n)[1] is None]
+    if any("mo(" in n for n in numbers_among):
+        name = ":".join(numbers_among)
         return f" for one mean step of {coefficient_words(parts.about, name).replace(' (mean step)', '')}"
-    return f" for one unit of {joined([_column(parts, n) for n in multiplied(name)])}"
+    return f" for one unit of {joined([_column(parts, n) for n in numbers_among])}" if numbers_among else ""
+
+
+def _multiplied(of: PriorOf) -> list[str]:
+    """What a coefficient multiplies: "week" and "arm[b]" of a product; nothing where a vector is meant."""
+    inside = re.fullmatch(r".*?\[(.*)\]", of.element)
+    if inside is None:
+        return []
+    return multiplied(inside[1] if of.kind == "coefficient" else inside[1].split(", ")[-1])
 
 
 def _smooth_line(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -234,7 +242,9 @@ def _nominal(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float,
 
 
 def _hazard_coefficient(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
-    return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
+    terms = [of.element[len("assoc[") : -1]] if of.element else parts.spec["event"]["association"]
+    marker = f" for one unit more of the marker ({joined(terms)})" if of.variable == "assoc" else ""
+    return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){marker}"
 
 
 def _hazard_level(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:

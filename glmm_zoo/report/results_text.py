@@ -22,7 +22,7 @@ from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words
-from glmm_zoo.results.figures.estimated import fitted_family
+from glmm_zoo.results.figures.estimated import fitted_family, for_one_unit
 from glmm_zoo.results.figures.value_words import column_and_level, comparison_words, multiplied
 from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
@@ -87,7 +87,8 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
         if estimates is None:
             continue
         for outcome, category, rows in _by_outcome(estimates.table):
-            what = _FURTHER[scale_name] if scale_name else _amount(parts, outcome)
+            one = for_one_unit(parts.tree, parts.about, outcome)
+            what = f"{_FURTHER[scale_name]}{one}" if scale_name else _amount(parts, outcome)
             what = part_told(parts.tree, parts.about, outcome, category) if category else what
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
@@ -336,7 +337,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
         yield (
             f"The correlation of the {_effect(parts, one)} and the {_effect(parts, other)}{where} was "
-            f"{_written(table.loc[name], 'number')}."
+            f"{_written(table.loc[name], 'correlation')}."
         )
     for own in parts.outcomes[0].family.own if len(parts.outcomes) == 1 else ():
         if own.name in table.index and "{unit}" in own.allows:

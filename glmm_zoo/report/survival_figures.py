@@ -89,7 +89,7 @@ def hazard_of(of: SurvivalEstimates, marker: FollowedMarker | None) -> Picture:
     of_covariates = f"At the mean of each covariate ({', '.join(at)})" if at else "Without covariates"
     by_level = marker is not None and len(of.causes) == 1
     others = [t for i, t in enumerate(of.fit.hazard.terms) if not (by_level and marker and i == marker.number)]
-    stays = f"with a {marker.axis.name} that stays the same" if by_level and marker else ""
+    stays = f"with a {marker.axis.name} that stays at the value beside each line" if by_level and marker else ""
     middle = "at the middle of " + ", ".join(f"{t.label} {alone(t.centre)}" for t in others) if others else ""
     holds = ", ".join(filter(None, (of_covariates, stays, middle)))
     return hazard(of.hazards(marker), followed, f"{holds}.", of.about)

@@ -35,6 +35,7 @@ from glmm_zoo.results.structures import effects_of_element
 from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
+_HEAD = ("", "Estimate")
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "Odds ratio, population-averaged", NUMBER_NEEDED: "Number needed to treat", "better": "Probability of a higher score", "rmst": "Difference of the mean time free of the event"}  # fmt: skip
 _CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho", "ar1")
 _RATIOS = {
@@ -100,7 +101,20 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     "means" and "comparisons" of the variable that answers, averaged over the population, "conditional" at equal group effects, and
     "parameters" of the model, and "missing" what the gaps of imputed tables cost; a fit has not all of them.
     """
-    about, head = about_of(tree), ("", "Estimate", interval_heading(prob))
+    found, rows = tables_of_answer(tree, answer, prob), summary(tree, prob=prob)
+    conditional = list(conditional_groups(tree, rows))
+    if conditional:
+        caption = "Conditional estimates: at equal group effects, and how groups differ."
+        found["conditional"] = table_of_groups(caption, (*_HEAD, interval_heading(prob)), conditional)
+    found["parameters"] = parameter_table(tree, rows, prob)
+    if imputed_tables(tree):
+        found["missing"] = missing_table(tree)
+    return found
+
+
+def tables_of_answer(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> dict[str, PaperTable]:
+    """ "means" and "comparisons" of the variable that answers."""
+    about, head = about_of(tree), (*_HEAD, interval_heading(prob))
     found: dict[str, PaperTable] = {}
     means = list(mean_groups(tree, answer))
     if means:
@@ -108,14 +122,6 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     compared = list(comparison_groups(tree, answer))
     if compared:
         found["comparisons"] = _compared(tree, answer, about, head, compared)
-    rows = summary(tree, prob=prob)
-    conditional = list(conditional_groups(tree, rows))
-    if conditional:
-        caption = "Conditional estimates: at equal group effects, and how groups differ."
-        found["conditional"] = table_of_groups(caption, head, conditional)
-    found["parameters"] = parameter_table(tree, rows, prob)
-    if imputed_tables(tree):
-        found["missing"] = missing_table(tree)
     return found
 
 
@@ -137,9 +143,8 @@ def _compared(
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
     lower = about.good == "lower"
-    plain = table_of_groups(
-        f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups
-    )
+    caption = f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}."
+    plain = table_of_groups(caption, head, groups)
     p = iter([p for group in groups for p in group.rows["p"]])
     rows = [
         row if row.heading else PaperRow(row.label, (*row.cells, _probability(next(p), lower))) for row in plain.rows
@@ -157,10 +162,8 @@ def _of_numbers_needed(answer: Answer) -> str:
     """Why some comparisons have no number needed to treat."""
     assert answer.comparisons is not None
     table = answer.comparisons.table
-    without = table[(table["measure"] == NUMBER_NEEDED) & table["median"].isna()]
-    return (
-        "No number needed to treat is given where the interval of the difference includes zero." if len(without) else ""
-    )
+    without = ((table["measure"] == NUMBER_NEEDED) & table["median"].isna()).any()
+    return "No number needed to treat is given where the interval of the difference includes zero." if without else ""
 
 
 def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
@@ -196,9 +199,8 @@ def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
         if not told:
             continue
         amount = amount_of(tree, about, "mean", outcome)
-        shares = NUMBER_NEEDED in set(
-            table.loc[table["outcome"] == outcome, "measure"] if outcome else table["measure"]
-        )
+        own = table[table["outcome"] == outcome] if outcome else table
+        shares = NUMBER_NEEDED in set(own["measure"])
         kind = "risk" if shares else amount.words.split(" of ")[0]
         words = _MEASURES.get(measure, measure).format(kind[:1].upper() + kind[1:])
         if "{}" in _MEASURES.get(measure, "") and kind not in ("risk", "rate"):

@@ -9,8 +9,9 @@
 
 Where an interval is so narrow that its ends would be the same, there are more decimals, until its width has one significant digit, and
 where it is so wide that the last ones say nothing, fewer, until it has three. No digit stands below half the Monte Carlo error, so that
-at most the last one would be another with another seed. An estimate and its interval have the same decimals. What is not zero is never written as zero: a risk, ratio or probability that would be
-is "< 0.1". There are no exponents.
+at most the last one would be another with another seed. An estimate and its interval have the same decimals, but for a ratio below 1
+in an interval so wide that these hide it, which has one digit of its own: "4 (0.1 to 90)". What is not zero is never written as zero: a
+risk, ratio or probability that would be is "< 0.1". There are no exponents.
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ def on_scale(value: float, scale: Scale, decimals: int) -> str:
     rule = _RULES[scale]
     value = rule.factor * value
     low, high = rule.ends
+    if scale == "ratio" and 0 < value < 1 and rule.usual is not None:
+        decimals = max(decimals, min(rule.usual, _for_digits(1, value)))
     unit = 10.0**-decimals
     if low < value < low + unit / 2:
         return f"< {written(low + unit, decimals)}"

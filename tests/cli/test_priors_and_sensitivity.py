@@ -13,6 +13,7 @@ from hand_made_trees import tree_of_prior
 import glmm_zoo as zoo
 from glmm_zoo.cli import run
 from glmm_zoo.estimands.prior_predictive import prior_predictive
+from glmm_zoo.results.storage import metadata, write_metadata
 
 DATA = pd.DataFrame({"y": [0, 1, 1, 0, 1, 0] * 4, "arm": ["a", "b"] * 12})
 
@@ -65,3 +66,21 @@ def test_sensitivity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     pd.testing.assert_series_equal(table["to_prior"], expected["to_prior"].reset_index(drop=True))
     assert run(["sensitivity", file, "beat"]) == 2
     assert "did you mean 'beta'" in capsys.readouterr().err
+
+
+def test_sensitivity_speaks_in_the_words_of_the_user() -> None:
+    """The answer's comparisons are called as `about` says; the numbers are the same."""
+    tree = tree_of_prior(zoo.hierarchical_logistic(DATA, "y ~ arm"), draws=300)
+    beta = tree["posterior"]["beta"]
+    tree["log_prior"] = xr.Dataset({"beta": -0.5 * (beta / 2.5) ** 2}).assign_coords(draw=range(300))
+    terms = (-0.5 * (beta.isel(coef=0) - 1) ** 2).expand_dims(row=[0], axis=2)
+    tree["log_likelihood"] = xr.Dataset({"y": terms}).assign_coords(draw=range(300))
+    before = zoo.sensitivity(tree, []).table
+    content = metadata(tree)
+    content["about"] = {"names": {"arm": "treatment"}, "levels": {"arm": {"a": "placebo", "b": "drug"}}}
+    write_metadata(tree, content)
+    found = zoo.sensitivity(tree, [])
+    assert "difference of arm b vs a" in set(before["target"])
+    assert "difference of treatment drug vs placebo" in set(found.table["target"])
+    assert "treatment drug vs placebo" in " ".join(found.sentences)
+    pd.testing.assert_series_equal(found.table["to_prior"], before["to_prior"])

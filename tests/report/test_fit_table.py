@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.report import tables, terminal
 from glmm_zoo.report.answer import answering
+from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -171,6 +173,31 @@ def test_other_tables(tree: xr.DataTree) -> None:
         zoo.table(tree, "priorss")
 
 
+def test_levels_are_compared_with_the_control_that_was_said() -> None:
+    """Of three levels, whose reference in the formula is another; means begin with the control."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.normal(size=60), "arm": np.tile(["a", "b", "c"], 20)})
+    about = {"of": "arm", "control": "b", "outcome": "pain", "levels": {"arm": {"a": "drug", "b": "placebo"}}}
+    fit = zoo.fit(
+        zoo.hierarchical_linear(data, "y ~ arm"),
+        draws=100,
+        tune=200,
+        chains=2,
+        seed=1,
+        progress=False,
+        about=about,
+    )
+    made = zoo.table(fit, "comparisons")
+    expected = [zoo.comparisons(fit, "arm", contrast=pair).table for pair in (("a", "b"), ("c", "b"))]
+    pd.testing.assert_frame_equal(made.data, pd.concat(expected, ignore_index=True))
+    labels = [label for _, label in rows_of(made)]
+    assert labels[0] == "drug vs placebo" and labels[1].endswith("c vs placebo")
+    means = zoo.table(fit, "means")
+    assert list(means.data["arm"]) == ["b", "a", "c"]
+    assert [label for heading, label in rows_of(means) if heading == "Mean pain"][:2] == ["placebo", "drug"]
+    assert "Population" in means.text.caption and "Medians with 95" in means.text.caption
+
+
 def test_a_table_without_covariates_has_what_there_is(tree: xr.DataTree, tmp_path: Path) -> None:
     data = pd.DataFrame({"y": np.random.default_rng(1).normal(size=30), "g": np.tile(list("abcdef"), 5)})
     model = zoo.lmm(data, "y ~ 1 + (1 | g)")
@@ -212,6 +239,16 @@ def test_the_page_has_the_probability_of_the_good_direction(tree: xr.DataTree) -
     row = next(row for row in found["comparisons"].rows if not row.heading)
     assert found["comparisons"].headings[-1] == "P(lower)"
     assert read(row.cells[-1]) == pytest.approx(1 - p, abs=0.0101)
+
+
+def test_one_percentage_point_is_one_at_either_end(tree: xr.DataTree) -> None:
+    answer = answering(tree)
+    assert answer.comparisons is not None
+    table = answer.comparisons.table.copy()
+    of = table["measure"] == "difference"
+    table.loc[of, ["median", "lower", "upper", "mcse"]] = [-0.12, -0.25, 0.0101, 0.02]
+    sentence, _ = answer_text(tree, replace(answer, comparisons=replace(answer.comparisons, table=table)))
+    assert "from 25 percentage points lower to 1 percentage point higher" in sentence
 
 
 def test_a_terminal_says_first_what_is_expected_of_the_population(tree: xr.DataTree) -> None:

@@ -139,6 +139,19 @@ def test_a_response_that_is_transformed_is_told_as_such(said: str, told: str) ->
     assert f"The mean μ of {told} has" in words
 
 
+def test_long_lines_of_formulas_go_on_below_themselves() -> None:
+    """A printed page cannot be scrolled: a sum is broken before a plus sign, and nothing of it is lost."""
+    names = [f"covariate{k}" for k in range(6)]
+    frame = pd.DataFrame({"y": range(16), **{n: np.random.default_rng(k).normal(size=16) for k, n in enumerate(names)}})
+    root = ET.fromstring(model_text(described(zoo.lmm(frame, "y ~ " + " + ".join(names)))).mathml)
+    lines = [["".join(cell.itertext()) for cell in line] for line in root.findall(".//mtr")]
+    start = next(i for i, (_, _, right) in enumerate(lines) if right.startswith("α"))
+    own = [lines[start], *(line for line in lines[start + 1 :] if line[:2] == ["", ""])]
+    assert len(own) > 1 and all(len("".join(line)) <= 62 for line in own)
+    assert all(line[2].startswith("+") for line in own[1:])
+    assert "".join(line[2] for line in own) == "α" + "".join(f"+β{n}{n}i" for n in names)
+
+
 def test_names_are_escaped_in_formulas() -> None:
     name = "<b>&"
     frame = pd.DataFrame({"y": [1.0, 2.0, 0.5, 3.0, 2.0, 1.0], name: [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]})
@@ -237,6 +250,16 @@ def test_what_defaults_allow_in_natural_units() -> None:
     assert told["sd_h"].replace("\N{NO-BREAK SPACE}", " ") == (
         "Median 0.69, 95 % below 3.0: hs from alike to odds 350 times the average."  # log 2, log 20, exp(1.96 log 20)
     )
+    frame["x"] = np.arange(16.0)
+    told = {t.parameter: t.allows for t in prior_text(described(zoo.poisson(frame, "y ~ q * x + offset(log(n))")))}
+    assert told["Intercept"].startswith("Median rate per unit of n ")
+    assert told["beta[q[b]:x]"].startswith("Ratios of rate ratios from ")
+    assert told["beta[q[b]:x]"].endswith(" for one unit of x.") and " for " not in told["beta[q[b]]"]
+
+
+def test_risks_of_priors_are_told() -> None:
+    frame = pd.DataFrame({"y": [1, 0, 2, 1] * 4, "n": 3, "q": ["a", "b"] * 8})
+    told = {t.parameter: t.allows for t in prior_text(described(zoo.hierarchical_logistic(frame, "y | trials(n) ~ q")))}
     assert "from below 0.1" in told["Intercept"] and "Median risk 50\N{NO-BREAK SPACE}%" in told["Intercept"]
 
 
@@ -337,6 +360,19 @@ def test_states_are_those_of_the_file(trial: xr.DataTree) -> None:
         ("posterior_predictive", "Posterior predictive check"),
     ):
         assert items(trial.drop_nodes(group))[item].state == "not done"
+
+
+def test_a_refit_halves_the_scale_that_the_prior_has() -> None:
+    """The prior that the checklist names is of the model's own scale, and a builder takes it."""
+    frame = pd.DataFrame({"y": np.arange(16.0) * 37, "x": [0.0, 1.0] * 8, "h": np.arange(16) // 2})
+    tree = described(zoo.hierarchical_linear(frame, "y ~ x + (1 + x | h)"))
+    where = items(tree, SHOWN - {"sensitivity"})["Sensitivity to the priors"].where
+    said = re.search(r"--prior '(.+?)=(.+?)'", where)
+    assert said is not None
+    texts = metadata(tree)["spec"]["priors"]["sd_h"]
+    own = texts if isinstance(texts, str) else texts["sd[h, Intercept]"]
+    assert parse(said[2]) == parse(own).scaled(0.5) and parse(own) != parse("Exponential(1)")
+    zoo.hierarchical_linear(frame, "y ~ x + (1 + x | h)", priors={said[1]: said[2]})
 
 
 def test_priors_without_a_reason_are_not_justified() -> None:

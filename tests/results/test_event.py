@@ -117,6 +117,16 @@ def test_follow_up_is_in_the_units_of_the_words() -> None:
     assert found(tree).sentences[0] == "40 subjects, 17 events in 81.2 patient-years."
 
 
+def test_a_single_marker_is_called_by_its_name() -> None:
+    tree = tree_of(LATE)
+    content = storage.metadata(tree)
+    content["spec"]["formula"] = "log(bili) ~ year + (1 | id)"
+    storage.write_metadata(tree, content | {KEY: {"outcome": "bilirubin"}})
+    first, second = found(tree).sentences[1:3]
+    assert first.startswith("One unit more of log(bilirubin) goes with ")
+    assert second.startswith("One unit more of slope of log(bilirubin) goes with ")
+
+
 @pytest.mark.parametrize(("prob", "tail", "words"), [(0.8, 0.1, "80\u00a0%"), (0.95, 0.025, "95\u00a0%")])
 def test_the_sentences_say_the_medians_and_the_interval(prob: float, tail: float, words: str) -> None:
     tree = tree_of(LATE)

@@ -237,7 +237,8 @@ def _alt(lines: Sequence[_Curve], amount: Amount, about: About, x: str) -> str:
 def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str, thin: Sequence[np.ndarray]) -> None:
     several = len(lines) == 2
     names = [wrapped(line.name, 90 if canvas.narrow else 130, TEXT) for line in lines]
-    right = canvas.text_width(names) + 16 if len(lines) > 1 else 16.0
+    gap = 6.0 + max((_at_the_end(line, len(_raw_values(lines))) for line in lines), default=0.0)
+    right = canvas.text_width(names) + gap + 10 if len(lines) > 1 else 16.0
     axes = canvas.panels(
         1 + several, _HEIGHT, left=52, right=[right, 16.0][: 1 + several], widths=[1.2, 1][: 1 + several]
     )
@@ -250,14 +251,8 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
     for line, (role, style) in zip(lines, _LOOKS, strict=False):
         if line.discs is not None:
             x, y, sizes = line.discs
-            canvas.discs(
-                axis,
-                x,
-                y,
-                role=role if 1 < len(lines) <= _WITH_BANDS else "control",
-                diameter=diameters(sizes, len(_raw_values(lines))),
-                opacity=0.35,
-            )
+            own = role if 1 < len(lines) <= _WITH_BANDS else "control"
+            canvas.discs(axis, x, y, role=own, diameter=diameters(sizes, len(_raw_values(lines))), opacity=0.35)
         if len(lines) <= _WITH_BANDS:
             bands(canvas, axis, line.x, line.of.quantiles, role, style)
         else:
@@ -266,10 +261,20 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
         canvas.percent_axis(axis, vertical=True)
     if len(lines) > 1:
         roles = [role for role, _ in _LOOKS]
-        canvas.end_labels(axis, lines[0].x[-1], [c.of.quantiles[2, -1] for c in lines], names, roles[: len(lines)])
+        canvas.end_labels(
+            axis, lines[0].x[-1], [c.of.quantiles[2, -1] for c in lines], names, roles[: len(lines)], gap=gap
+        )
     canvas.axis_title(axis, x_title)
     if several:
         _difference(canvas, axes[1], lines, amount, x_title)
+
+
+def _at_the_end(line: _Curve, shown: int) -> float:
+    """The radius in px of the largest disc at the end of a curve, where its label begins."""
+    if line.discs is None:
+        return 0.0
+    x, _, sizes = line.discs
+    return float(np.max(np.broadcast_to(diameters(sizes, shown), x.shape)[x >= line.x.max()], initial=0.0)) / 2
 
 
 def _difference(canvas: Canvas, axis: Axes, lines: Sequence[_Curve], amount: Amount, x_title: str) -> None:

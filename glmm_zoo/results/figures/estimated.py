@@ -145,14 +145,16 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     if measure in _SHARES or (kind == "time" and measure == "mean"):
         measure = measure if measure in _SHARES else "incidence" if metadata(tree)["spec"]["levels"] else "survival"
         kinds = {
-            "zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far",
+            "zero": f"probability of no {words}{for_one_unit(tree, about, outcome)}", "survival": f"probability of no {about.event or 'event'} so far",
             "incidence": "cumulative incidence",
         }  # fmt: skip
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "events":
         return Amount(f"expected number of {about.plural(about.event or 'event')}", "number", "number", "")
     if measure == "positive":
-        return Amount(f"mean number of {words} where there are any", "number", "number", "")
+        one = for_one_unit(tree, about, outcome)
+        where = ", where any" if one else " where there are any"  # shorter, for it is a title of a narrow panel
+        return Amount(f"mean number of {words}{one}{where}", "number", "number", "")
     if kind == "binary":
         return Amount(f"risk of {words}", "risk", "points", "")
     if kind == "unordered":
@@ -170,6 +172,13 @@ def when(tree: xr.DataTree, about: About, estimates: Estimates, measure: str = "
     """ " at 5 years" of what is told of the time to an event, " up to 5 years" of a mean time; else ""."""
     times = set(estimates.table["time"]) if fitted_family(tree).responses == "time" and "time" in estimates.of else ()
     return f" {'up to' if measure == 'rmst' else 'at'} {at_time(about, *times)}" if len(times) == 1 else ""
+
+
+def for_one_unit(tree: xr.DataTree, about: About, outcome: str | None) -> str:
+    """ " in one unit of days": for how much exposure zeros of counts with an exposure are, whatever rates are per; else ""."""
+    exposure = exposure_column(tree)
+    own = about.outcome_of(outcome or "").unit if units_of_rates(tree) == 1 else ""
+    return f" in one {own or f'unit of {about.name(exposure)}'}" if exposure else ""
 
 
 def response_words(said: str, response: str) -> str:

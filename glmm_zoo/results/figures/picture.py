@@ -269,8 +269,10 @@ class Canvas(Sheet):
             fontweight="bold" if bold else "normal", color=self.colour[role], annotation_clip=False,
         )  # fmt: skip
 
-    def end_labels(self, axis: Axes, x: float, y: Sequence[float], texts: Sequence[str], roles: Sequence[str]) -> None:
-        """Words at the right ends of lines, at (x, y) in data, moved apart where they would be over one another."""
+    def end_labels(
+        self, axis: Axes, x: float, y: Sequence[float], texts: Sequence[str], roles: Sequence[str], *, gap: float = 6
+    ) -> None:
+        """Words so many px right of the ends of lines, at (x, y) in data, moved apart where they would be over one another."""
         pixels = axis.transData.transform(np.column_stack([np.full(len(y), x), y]))[:, 1]
         low, high = (axis.bbox.y0, axis.bbox.y1)
         lines = np.array([text.count("\n") + 1 for text in texts])
@@ -282,7 +284,7 @@ class Canvas(Sheet):
         wanted -= max(0.0, float(wanted.max() - high - 8))
         for text, role, of, to in zip(texts, roles, pixels, wanted, strict=True):
             at = float(axis.transData.inverted().transform((0, of))[1])
-            self.note(axis, x, at, text, role=role, shift=(6, float(to - of)), size=TEXT)
+            self.note(axis, x, at, text, role=role, shift=(gap, float(to - of)), size=TEXT)
 
     def row_labels(self, axis: Axes, at: np.ndarray, labels: Sequence[str], *, pad: float = 3) -> None:
         """Labels of rows at the left of the axis, the first row at the top, no spine."""

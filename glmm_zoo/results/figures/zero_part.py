@@ -67,11 +67,10 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
         "All are population-averaged. " if all(set(part.table["groups"]) == {"population"} for part in parts) else ""
     )
     panels = " ".join(f"{n} panel: {p.amount.words}." for n, p in zip(_NTH, shown, strict=False))
-    exposed = f" Zeros are those in one unit of {about.name(exposure)}." if (exposure := exposure_column(tree)) else ""
     diamonds = "; orange diamonds = observed" if seen else ""
     hurdle = str(metadata(tree)["spec"]["builder"]).startswith("hurdle")
     kinds = "" if hurdle else " Zeros are those of both kinds, structural and by chance."
-    caption = f"{panels} {whose}{marks}{diamonds}.{kinds}{exposed}"
+    caption = f"{panels} {whose}{marks}{diamonds}.{kinds}"
     alt = "; ".join(f"{p.amount.words}, {told(*_few(p))}" for p in shown)
     return Picture(
         "zero_part", "How often none, and how many", caption, f"{capital(alt)}, with 95{NO_BREAK}% intervals.",

@@ -16,6 +16,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results.about import about_of
+from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
 from glmm_zoo.results.numbers import alone, decimals, interval, nominal, written
 from glmm_zoo.results.parameter_statistics import element_labels
@@ -81,7 +82,7 @@ def _sentences(
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
         d, d_sd = (decimals("ratio", np.quantile(x, [tail, 0.5, 1 - tail])) for x in (draws, per_sd))
         yield (
-            f"One unit more of {label} goes with {written(middle, d)} times the hazard ({interval(low, high, d, 'ratio')}, {nominal(prob)}) "
+            f"One unit more of {_of_marker(tree, label)} goes with {written(middle, d)} times the hazard ({interval(low, high, d, 'ratio')}, {nominal(prob)}) "
             f"at the same time for the same subject; one standard deviation more, {alone(sd_of_term[term])}, with "
             f"{written(float(np.median(per_sd)), d_sd)} times{place}."
         )
@@ -102,6 +103,16 @@ def _sentences(
                 else "the likelihood allows for their having survived until then."
             )
         )
+
+
+def _of_marker(tree: xr.DataTree, label: str) -> str:
+    """ "CD4", "slope of CD4", where there is one marker; else the association's own label, which names its outcome."""
+    formula = metadata(tree)["spec"].get("formula")
+    if not isinstance(formula, str):
+        return label
+    term, comma, cause = label.partition(", ")
+    marker = response_words(about_of(tree).outcome, formula.partition("~")[0].strip())
+    return f"{marker if term == 'value' else f'{term} of {marker}'}{comma}{cause}"
 
 
 def _hazards(posterior: xr.Dataset, event: Mapping[str, Any], prob: float) -> pd.DataFrame:

@@ -73,12 +73,13 @@ def growth(levels: tuple[str, ...] = ("a", "b")) -> xr.DataTree:
 
 
 @functools.cache
-def calls() -> xr.DataTree:
+def calls(formula: str = "y ~ fed + time + (1 | nest)") -> xr.DataTree:
     """Counts with more zeros."""
     rng = np.random.default_rng(4)
     data = pd.DataFrame({"fed": ["no", "yes"] * 40, "time": rng.uniform(0, 9, 80), "nest": np.repeat(np.arange(8), 10)})
     data["y"] = rng.poisson(3, 80) * rng.binomial(1, 0.6, 80)
-    model = build(zoo.zero_inflated_poisson, data, "y ~ fed + time + (1 | nest)", zi="~ fed")
+    data["days"] = rng.integers(1, 4, 80)
+    model = build(zoo.zero_inflated_poisson, data, formula, zi="~ fed")
     return tree_of(
         model,
         {

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from checked_pictures import checked, circles, discs, segments, words
 from hand_made_trees import tree_of
+from matplotlib.collections import PathCollection
 from population_fits import HOSTILE, absent, around, build, calls, curve, growth, herds, ratings, two_outcomes
 from scipy.special import expit
 
@@ -19,6 +20,7 @@ from glmm_zoo.results.figures.categories import categories
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.effects import coefficient_words, conditional_effects, effects
+from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_lines import group_lines
 from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
@@ -241,6 +243,25 @@ def test_curves_are_drawn_where_levels_have_colons_and_brackets():
     ]
 
 
+def test_labels_of_curves_begin_beyond_the_discs_at_their_ends():
+    """Proportions of most observations are the largest discs, and here they are at the last dose."""
+    data = pd.DataFrame(
+        {"arm": ["a", "b"] * 4, "dose": np.repeat(np.arange(4.0), 2), "n": np.repeat([5, 20, 50, 90], 2)}
+    )
+    data["y"] = data["n"] // 3
+    model = build(zoo.hierarchical_logistic, data, "y | trials(n) ~ arm * dose")
+    tree = tree_of(model, {"Intercept": around(-0.7)[..., 0], "beta": around(0.3, 0.1, 0.1, sd=0.05)})
+    means = zoo.predictions(tree, by=True, at={"arm": ["a", "b"], "dose": [0.0, 1.0, 2.0, 3.0]})
+    figure = curves_by(tree, means, About()).figure(WIDE)
+    figure.canvas.draw()
+    axis, ends = figure.axes[0], []
+    for cloud in (c for c in axis.collections if isinstance(c, PathCollection)):
+        places = axis.transData.transform(np.asarray(cloud.get_offsets()))[:, 0]
+        ends.append(np.max(places + np.sqrt(cloud.get_sizes()) / 2 * figure.dpi / 72))
+    labels = [text.get_window_extent().x0 for text in axis.texts if text.get_text() in ("a", "b")]
+    assert len(labels) == 2 and min(labels) > max(ends)
+
+
 def test_curves_need_a_number_and_few_groups():
     with pytest.raises(InputError, match="along a column of more than two numbers, and these estimates are of period"):
         curves_by(herds(), zoo.predictions(herds(TWELVE), by="period"), About())
@@ -293,6 +314,16 @@ def test_zeros_and_means_stand_beside_what_was_observed():
     np.testing.assert_allclose(circles(axes[2], "D")[:, 1], data[data["y"] > 0].groupby("fed")["y"].mean())
     q = quantiles_of(zoo.predictions(tree, scale="zero", by="fed"), "zero")
     np.testing.assert_allclose(circles(axes[0])[:, 1], q[2])
+
+
+def test_zeros_of_rates_are_said_to_be_for_one_unit_of_exposure():
+    """A rate's probability of no call is of one day, not of the days that a row has."""
+    tree = calls("y ~ fed + time + offset(log(days)) + (1 | nest)")
+    about = About(outcome="calls")
+    assert amount_of(tree, about, "zero").words == "probability of no calls in one unit of days"
+    assert amount_of(tree, about, "positive").words == "mean number of calls in one unit of days, where any"
+    assert amount_of(tree, About(outcome="calls", unit="day"), "zero").words == "probability of no calls in one day"
+    assert amount_of(calls(), about, "zero").words == "probability of no calls"
 
 
 def test_the_share_never_at_risk_is_that_of_the_coefficients():
