@@ -68,7 +68,8 @@ def agrees(tree: xr.DataTree) -> None:
     assert set(peer["rhat"]["bad_params"]) == high & set(parameters)
     assert not peer["rhat"]["bad_params"] or "rhat" in found
     wide = tree.copy()
-    wide["posterior"] = wide["posterior"].dataset.astype(float)  # effects of many groups have 32 bits, in which ArviZ adds up
+    # effects of many groups have 32 bits, in which ArviZ adds up
+    wide["posterior"] = wide["posterior"].dataset.astype(float)
     with az.rc_context({"stats.ci_prob": 0.95}):  # effective draws of tails are of this quantile too
         each = [  # of variables together ArviZ 1.3 gives numbers of one order of dimensions the labels of another
             arviz_stats.summary(wide, var_names=[n], ci_prob=0.95, ci_kind="eti", round_to="none") for n in reported
