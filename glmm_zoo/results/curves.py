@@ -157,10 +157,10 @@ def level_and_inverse_link(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, 
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     lead = f"{prefix}_" if prefix else ""
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    own = [name for name in (f"{lead}Intercept", f"{lead}beta") if name in posterior]  # not all that the file holds
-    posterior = posterior[own].stack(sample=("chain", "draw"))
     if f"{lead}Intercept" not in posterior:
         return np.full(draws, np.nan), LINKS["identity"].inverse
+    own = [name for name in (f"{lead}Intercept", f"{lead}beta") if name in posterior]  # not all that the file holds
+    posterior = posterior[own].stack(sample=("chain", "draw"))
     level = posterior[f"{lead}Intercept"].values
     if f"{lead}beta" in posterior:
         level = (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from rows import visits
+from hand_made_trees import tree_of_prior
+from rows import ratings, visits
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.formulas.smooths.bases import Basis
+from glmm_zoo.results.curves import level_and_inverse_link
 from glmm_zoo.results.storage import metadata
 
 
@@ -93,6 +95,12 @@ def _amplitudes(d: pd.DataFrame) -> np.ndarray:
     """Least squares of z on the wave, group by group."""
     wave = np.sin(2 * np.pi * d.x)
     return ((wave * d.z).groupby(d.g).sum() / (wave**2).groupby(d.g).sum()).to_numpy()
+
+
+def test_a_predictor_without_intercept_and_slopes_has_no_level():
+    tree = tree_of_prior(zoo.ordinal(ratings(), "rating ~ 1 + (1 | g)"))
+    level, inverse = level_and_inverse_link(tree, "")
+    assert np.isnan(level).all() and level.shape == (12,) and inverse(0.3) == 0.3
 
 
 def test_a_fit_without_smooths_has_no_curves():
