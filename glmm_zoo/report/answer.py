@@ -258,8 +258,10 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
 
 
 def _scales(model: FittedModel) -> list[str]:
-    """Further scales that belong to the answer: zeros of counts that have more of them, categories."""
-    outcome = next(iter(model.outcomes.values()))
+    """Further scales that belong to the answer of one outcome: zeros of counts that have more of them, categories."""
+    outcome, *others = model.outcomes.values()
+    if others:  # which need not have these scales
+        return []
     if outcome.family.choice == "levels":
         return ["probability"]
     return ["zero", "positive"] if outcome.family.counted and {"zi", "never"} & {*outcome.parts, *outcome.own} else []

@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 from docx.enum.text import WD_ALIGN_PARAGRAPH
+from hand_made_trees import tree_of_prior
+from rows import ratings
 from scipy import special
 
 import glmm_zoo as zoo
@@ -260,3 +262,11 @@ def test_a_terminal_says_first_what_is_expected_of_the_population(tree: xr.DataT
     ]
     assert places == sorted(places) and "odds_ratio[arm[b]]" in text
     assert "priors   Intercept ~ " in text and "\n         beta ~ " in text
+
+
+@pytest.mark.parametrize("first", ["ordinal", "zero_inflated_poisson"])
+def test_scales_of_the_first_of_several_outcomes_are_not_asked_of_others(first: str) -> None:
+    data = ratings().assign(u=lambda d: d.x + 1, rating=lambda d: d.rating - 1)
+    model = zoo.joint_outcomes(data, {"rating ~ x + (1 |p| g)": first, "u ~ x + (1 |p| g)": "gaussian"})
+    answer = answering(tree_of_prior(model))
+    assert answer.means is not None and set(answer.means.table["outcome"]) == {"rating", "u"} and not answer.further
