@@ -15,6 +15,8 @@ A design is a TOML file, of the name of its builder or, of another structure, an
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -34,7 +36,15 @@ from glmm_zoo.inference.kept import versions
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.refits.spread import Workers
 from glmm_zoo.registry import builders
-from glmm_zoo.report.certificate import CERTIFICATE_SCHEMA, SOURCES, Certificate, code_of_draws
+from glmm_zoo.report.certificate import (
+    CERTIFICATE_SCHEMA,
+    REPEATED,
+    SOURCES,
+    Certificate,
+    Repetition,
+    certificates,
+    code_of_draws,
+)
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.tables.card_files import card_data_file, read_toml
 from glmm_zoo.tables.files import read_table
@@ -103,19 +113,80 @@ def certify(
         raise InputError(
             f"no design {design!r} to certify{did_you_mean(design, designs()) or ';'} designs: {listing(designs(), 99)}"
         )
-    asked, out, model, usual = designs()[design].simulations, Path(folder), design_model(design), Settings()
+    asked, out, model, settings = designs()[design].simulations, Path(folder), design_model(design), _usual_settings()
     n = asked if n is None else n
-    settings = {"draws": usual.draws, "tune": usual.tune, "chains": usual.chains}
     calibration = calibrate(model, n, folder=out / design, seed=_SEED, **settings, workers=workers)
     again = ["glmm-zoo", "certify", design, *([] if n == asked else ["--n", str(n)]), "--out", "calibration"]
     certificate = certificate_from(design, calibration, model, settings | {"seed": _SEED}, shlex.join(again))
-    text = msgspec.json.format(msgspec.json.encode(certificate), indent=1) + b"\n"
-    replace_file(out / f"{design}.json", text)
+    _write(certificate, out)
     return certificate
 
 
+def repeat(design: str, *, folder: str | os.PathLike[str], workers: Workers = None) -> Certificate | None:
+    """Make the first five simulations of a certificate of the package again, with the sources and on the machine of today.
+
+    Their ranks are hundreds of numbers each of which depends on every draw: where all are the same, draws are, and what the certificate
+    says holds of these sources too, which is written into a copy of it. Other processors and other versions of libraries round
+    otherwise, and then draw otherwise where nothing is wrong.
+
+    Parameters
+    ----------
+    design
+        The name of a design that has a certificate in this version.
+    folder
+        Where the copy goes, DESIGN.json.
+    workers
+        As in `calibrate`.
+
+    Returns
+    -------
+    Certificate | None
+        The certificate that says so; None where a rank is another, and nothing is written.
+
+    Raises
+    ------
+    InputError
+        A design without a certificate.
+    """
+    there = certificates()
+    if design not in there:
+        raise InputError(
+            f"no certificate of {design!r} whose simulations could be repeated{did_you_mean(design, there) or ';'} certificates: {listing(there, 99)}"
+        )
+    again = calibrate(design_model(design), REPEATED, seed=_SEED, **_usual_settings(), workers=workers)
+    if _ranks_digest(again) != there[design].first:
+        return None
+    same = there[design].code == code_of_draws()
+    repetition = None if same else Repetition(code=code_of_draws(), commit=_commit(), date=_today())
+    certificate = msgspec.structs.replace(there[design], repeated=repetition)
+    _write(certificate, Path(folder))
+    return certificate
+
+
+def _usual_settings() -> dict[str, Any]:
+    """Those of `fit`."""
+    usual = Settings()
+    return {"draws": usual.draws, "tune": usual.tune, "chains": usual.chains}
+
+
+def _write(certificate: Certificate, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(certificate), indent=1) + b"\n"
+    replace_file(folder / f"{certificate.design}.json", text)
+
+
+def _ranks_digest(calibration: SimulationBasedCalibration) -> str:
+    """One hash of all ranks of the first simulations."""
+    ranks = [[s["refused"], s.get("ranks")] for s in calibration.simulations[:REPEATED]]
+    return hashlib.sha256(json.dumps(ranks).encode()).hexdigest()
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
 def certificate_from(
-    design: str, calibration: SimulationBasedCalibration, model: Model, settings: Mapping[str, int], command: str
+    design: str, calibration: SimulationBasedCalibration, model: Model, settings: Mapping[str, Any], command: str
 ) -> Certificate:
     """The certificate of a calibration of a design's model, made by a command.
 
@@ -146,7 +217,7 @@ def certificate_from(
         commit=_commit(),
         code=code_of_draws(),
         versions=versions(),
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        date=_today(),
         calibrated=calibration.calibrated,
         tests=len(table),
         quantity=str(table.index[0]),
@@ -158,6 +229,7 @@ def certificate_from(
         failed=len(calibration.simulations) - len(fits),
         seconds=round(sum(s.get("seconds", 0.0) for s in calibration.simulations), 1),
         command=command,
+        first=_ranks_digest(calibration),
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from glmm_zoo.results.numbers import percent, written
 
 SOURCES = Path(__file__).parent.parent
 CERTIFICATES = SOURCES / "calibration" / "certificates"
-CERTIFICATE_SCHEMA = 1
+CERTIFICATE_SCHEMA = 2
+REPEATED = 5  # simulations that are made again to see whether other sources draw the same
 _SHAPE_DRAWS = (
     "tables",
     "formulas",
@@ -32,13 +33,22 @@ _SHAPE_DRAWS = (
 )
 
 
+class Repetition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first simulations of a certificate were made again with other sources, of hash `code`, and gave the same ranks."""
+
+    code: str
+    commit: str
+    date: str
+
+
 class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A certificate file, NAME.json: what was calibrated, a `design` of a builder's model, with what, when, and what came of it.
 
     `rows` and `groups` are the sizes of the design, whose table has `data_sha256`; `simulations` were asked for, of which `failed` have no
     fit; `refused` data sets were drawn anew before. Of the fits a share is `sound`. `p_adjusted` is the smallest p, adjusted by Holm over
     all `tests`, and `quantity` what it is of; `spread_p` is the smallest of the tests of spread, None where there are none. `code` is the
-    hash of the sources on which draws depend, `commit` the last that changed the package, where it was a checkout.
+    hash of the sources on which draws depend, `commit` the last that changed the package, where it was a checkout. `first` is the hash of
+    all ranks of the first 5 simulations, which tells whether later sources draw the same: if so, `repeated` names these.
     """
 
     schema: int
@@ -71,6 +81,8 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed: int
     seconds: float
     command: str
+    first: str
+    repeated: Repetition | None = None
 
 
 def certificates() -> dict[str, Certificate]:
@@ -95,8 +107,15 @@ def certificate_words(found: Certificate) -> str:
     fits = f"{percent(found.sound)} of the fits sound" + (f", {found.failed} failed" if found.failed else "")
     return (
         f"{'Calibrated' if found.calibrated else 'Found not to be calibrated'}: {found.simulations:,} simulated data sets of "
-        f"`{'; '.join(formulas)}` ({size}) on {found.date} with version {found.version}; {p}; {fits}"
+        f"`{'; '.join(formulas)}` ({size}) on {found.date} with version {found.version}; {p}; {fits}{_repeated(found)}"
     )
+
+
+def _repeated(found: Certificate) -> str:
+    """What was found when the first simulations were made again with the sources of today."""
+    if found.repeated is None or found.repeated.code != code_of_draws():
+        return ""
+    return f". Sources have changed since, but not the draws: made again on {found.repeated.date}, the first {REPEATED} simulations had the same ranks"
 
 
 def changed_since(found: Certificate, fitted_with: str | None = None) -> str:
@@ -104,7 +123,7 @@ def changed_since(found: Certificate, fitted_with: str | None = None) -> str:
 
     A certificate is made before its sources are released, with the version in development; a release with these sources is no other one.
     """
-    installed, unchanged = version("glmm-zoo"), found.code == code_of_draws()
+    installed, unchanged = version("glmm-zoo"), code_of_draws() in {found.code, found.repeated and found.repeated.code}
     known = {None, found.version, installed if unchanged else None}
     others = dict.fromkeys(v for v in (fitted_with, installed) if v not in known)
     if others:

@@ -17,7 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo import registry
 from glmm_zoo.calibration import certify as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration
-from glmm_zoo.calibration.certify import certify, design_model, designs
+from glmm_zoo.calibration.certify import certify, design_model, designs, repeat
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
@@ -146,6 +146,54 @@ def test_a_release_of_calibrated_sources_is_no_other_version(monkeypatch: pytest
     other = msgspec.structs.replace(made, code="other")
     assert changed_since(other, "7.1.0") == "This is version 7.1.0, which was not calibrated. "
     assert changed_since(msgspec.structs.replace(other, version="7.1.0")).startswith("Sources on which draws depend")
+
+
+def test_sources_that_draw_the_same_keep_a_certificate(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(200))
+    made = certify("poisson", 200, folder=planted)
+    again = repeat("poisson", folder=planted / "again")
+    assert (
+        again == made and (planted / "again" / "poisson.json").read_bytes() == (planted / "poisson.json").read_bytes()
+    )
+    monkeypatch.setattr(certificate, "code_of_draws", lambda: "other")
+    monkeypatch.setattr(module, "code_of_draws", lambda: "other")
+    assert changed_since(made).startswith("Sources on which draws depend have changed")
+    again = repeat("poisson", folder=planted)
+    assert again is not None and again == certificates()["poisson"]
+    assert msgspec.structs.replace(again, repeated=None) == made
+    assert again.repeated is not None and again.repeated.code == "other"
+    assert (
+        changed_since(again) == ""
+        and "Sources have changed since, but not the draws" in certificate_texts("poisson", made.version)[0]
+    )
+    assert {r.what: r.state for r in operation._calibrations()}["poisson"] == "passed"  # pyright: ignore
+    monkeypatch.setattr(certificate, "code_of_draws", lambda: "a third")
+    assert changed_since(again).startswith("Sources on which draws depend have changed")
+    assert "but not the draws" not in certificate_texts("poisson", made.version)[0]
+
+
+def test_one_rank_that_is_other_is_told(
+    planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certify("poisson", 200, folder=planted)
+
+    def one_is_other(place: int) -> SimulationBasedCalibration:
+        records = copy.deepcopy(list(found_by_hand(200).simulations))
+        records[place]["ranks"]["log-likelihood"] = np.nextafter(records[place]["ranks"]["log-likelihood"], 1.0)  # pyright: ignore
+        return SimulationBasedCalibration(tuple(records))
+
+    out = planted / "again"
+    for place, same in ((4, False), (5, True)):
+        monkeypatch.setattr(module, "calibrate", lambda model, n, place=place, **more: one_is_other(place))
+        assert (repeat("poisson", folder=out) is not None) is same and (out / "poisson.json").exists() is same
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: one_is_other(0))
+    assert app(["certify", "--repeat", "--out", str(out)], result_action="return_value") == ExitCode.UNSOUND
+    said = " ".join(capsys.readouterr().out.split())
+    assert "poisson: the first 5 simulations have other ranks than those of the certificate" in said
+    with pytest.raises(InputError, match="no certificate of 'gamma' whose simulations"):
+        repeat("gamma", folder=out)
+    with pytest.raises(InputError, match="--n 5 is of new certificates"):
+        app(["certify", "--repeat", "--n", "5"], result_action="return_value")
 
 
 def test_the_hash_is_of_the_sources_that_draws_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
