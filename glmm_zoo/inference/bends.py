@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
+SKEW = 0.4  # from this skewness on elements beside the population's parameters are bent,
+FEWEST_SKEW = 20  # if they are so many
 _NORMAL = np.array([-2.053749, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 2.053749])  # at the shares that follow
 _SHARES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
 _PRIOR_SD = 0.5  # of shift, log size, skew and log tail, which are 0 where nothing is bent
 _STEPS, _LONGEST = 20, 0.5
+_AT_ONCE = 500  # elements whose draws are looked at together
 
 
 @dataclass(frozen=True)
 class Bends:
     """w = shift + size sinh(tail (asinh(z) + skew)), element by element (Jones & Pewsey 2009, Biometrika 96, 761).
 
-    All four are (m,); size and tail are positive. `skew` 0 and `tail` 1 leave a line.
+    z and w are elements `index` of the vector that the sampler moves. All five are (m,); size and tail are positive. `skew` 0 and `tail` 1
+    leave a line.
     """
 
+    index: np.ndarray
     shift: np.ndarray
     size: np.ndarray
     skew: np.ndarray
@@ -38,8 +44,8 @@ class Bends:
         return (np.log(self.size * self.tail * np.cosh(u)) - np.log1p(z * z) / 2).sum(axis=-1)
 
 
-def fitted(w: np.ndarray, effective: float) -> Bends:
-    """Bends of draws w (draws, m), of mean 0 and sd 1, that are worth `effective` independent ones.
+def fitted(w: np.ndarray, effective: float, index: np.ndarray) -> Bends:
+    """Bends of draws w (draws, m) of elements `index`, of mean 0 and sd 1, that are worth `effective` independent ones.
 
     z has the normal distribution's quantiles as nearly as the draws tell: least squares of seven quantiles in units of their
     standard errors, with a normal prior for each of the four numbers.
@@ -49,7 +55,7 @@ def fitted(w: np.ndarray, effective: float) -> Bends:
     errors = np.sqrt(_SHARES * (1 - _SHARES) / effective) / density
     t = np.zeros((w.shape[1], 4))
     for _ in range(_STEPS):
-        of = _bends(t)
+        of = _bends(t, index)
         s = np.arcsinh(_NORMAL) + of.skew[:, None]
         u, size, tail = of.tail[:, None] * s, of.size[:, None], of.tail[:, None]
         steep = size * np.cosh(u)
@@ -58,9 +64,28 @@ def fitted(w: np.ndarray, effective: float) -> Bends:
         curvature = slopes.transpose(0, 2, 1) @ slopes + np.eye(4) / _PRIOR_SD**2
         downhill = np.einsum("mqk,mq->mk", slopes, misses) + t / _PRIOR_SD**2
         t -= np.clip(np.linalg.solve(curvature, downhill[:, :, None])[:, :, 0], -_LONGEST, _LONGEST)
-    return _bends(t)
+    return _bends(t, index)
 
 
-def _bends(t: np.ndarray) -> Bends:
+def fitted_to_skew(draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Bends:
+    """Bends of those of the elements that are skew in the draws, parts x (chains, draws, n) that are worth `effective` independent ones; of
+    none if they are few."""
+    none, found = fitted(np.empty((1, 0)), effective, elements[:0]), []
+    for some in np.array_split(elements, 1 + len(elements) // _AT_ONCE):
+        x = np.concatenate([part[:, :, some].reshape(-1, len(some)) for part in draws])
+        mean, sd = x.mean(axis=0), x.std(axis=0)
+        w = (x - mean) / np.where(sd > 0, sd, 1.0)
+        skew = np.abs((w**3).mean(axis=0)) > SKEW
+        of = fitted(w[:, skew], effective, some[skew])
+        found.append(replace(of, shift=mean[skew] + sd[skew] * of.shift, size=sd[skew] * of.size))
+    return joined(found) if sum(len(of.index) for of in found) >= FEWEST_SKEW else none
+
+
+def joined(parts: Sequence[Bends]) -> Bends:
+    """Those of all elements."""
+    return Bends(*(np.concatenate(of_all) for of_all in zip(*map(astuple, parts), strict=True)))
+
+
+def _bends(t: np.ndarray, index: np.ndarray) -> Bends:
     """Of shift, log size, skew and log tail (m, 4)."""
-    return Bends(t[:, 0], np.exp(t[:, 1]), t[:, 2], np.exp(t[:, 3]))
+    return Bends(index, t[:, 0], np.exp(t[:, 1]), t[:, 2], np.exp(t[:, 3]))

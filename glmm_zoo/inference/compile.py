@@ -86,7 +86,7 @@ class Compiled:
         if self.program is None or not len(at.index):
             return self.program
         straight = InCoordinates(self.program, at.index, at.mean, at.root)
-        return straight if at.bends is None else Bent(straight, at.index, at.bends)
+        return straight if at.bends is None else Bent(straight, at.bends)
 
 
 def compile_model(model: pm.Model, start: SamplerStart | None = None, backend: str = "kernel") -> Compiled:

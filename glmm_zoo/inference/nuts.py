@@ -97,10 +97,10 @@ def sample(
         return recorders.first.of_all(made, recorded)
     if compiled.program is not None:
         coordinates = compiled.coordinates
-        z = made.x[..., coordinates.index]
-        made.x[..., coordinates.index] = coordinates.part_of_x(z)
         if coordinates.bends is not None:
-            made = replace(made, stats={**made.stats, "lp": made.stats["lp"] - coordinates.bends.log_jacobian(z)})
+            of_bends = coordinates.bends.log_jacobian(made.x[..., coordinates.bends.index])
+            made = replace(made, stats={**made.stats, "lp": made.stats["lp"] - of_bends})
+        coordinates.put_x(made.x)
     return made
 
 

@@ -173,7 +173,8 @@ def _continued(first: Draws, rows: int, onward: _Onward) -> tuple[list[Draws], b
     kept gains by a larger share than the time grows. The worst of the elements that are no group effects counts.
     """
     compiled, own = onward.compiled, onward.own
-    cost = first.gradients * (rows + compiled.size)
+    each = rows + compiled.size  # of a gradient
+    cost = each * first.gradients
     most = min(MOST_THIN, 1 + int(AFFORDABLE / cost), int(MOST_KEPT / first.x.size))
     parts, bulk, tail = [first], np.zeros(len(own)), np.zeros(len(own))
     able = compiled.program is not None and _agree(first, own)
@@ -183,7 +184,10 @@ def _continued(first: Draws, rows: int, onward: _Onward) -> tuple[list[Draws], b
             bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
         effective = max(1.0, min(bulk.min(), tail.min()))
         share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
-        if _gain(share, made) < (REST + (made + 1) * cost) / (REST + made * cost):
+        spent, another = made * cost, cost
+        if onward.compiled.coordinates.bend_others:  # which halves trees, or more
+            spent, another = each * sum(part.gradients for part in parts), each * parts[-1].gradients
+        if _gain(share, made) < (REST + spent + another) / (REST + spent):
             break
         if interrupts.received():
             return parts, True

@@ -93,7 +93,7 @@ class BlocksChain:
 
     def sweep(self, step: float) -> Transition:
         """The population's parameters, then the effects."""
-        moved = self.nuts.transition(self._at(self.coordinates.part_of_z(self.x[self.coordinates.index])), step)
+        moved = self.nuts.transition(self._at(self.coordinates.part_of_w(self.x[self.coordinates.index])), step)
         self.x, change = self._turned(moved.point.x, moved.point.out)
         self.value = moved.point.value + change
         return moved

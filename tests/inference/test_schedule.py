@@ -12,7 +12,7 @@ import pytest
 
 from glmm_zoo.inference import schedule
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.coordinates import UNCHANGED
+from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
@@ -28,6 +28,7 @@ class Sampler:
         self.settings: list[Settings] = []
         self.beginnings: list[np.ndarray] = []
         self.made: list[np.ndarray] = []
+        self.gradients = [100]  # of the parts, the last of all that follow
 
     def __call__(self, compiled: Compiled, settings: Settings, beginnings: np.ndarray, **_: Any) -> Draws:
         x = self.make(len(self.made), beginnings)
@@ -38,7 +39,8 @@ class Sampler:
         shape = x.shape[:2]
         stats = {"diverging": (np.arange(x[..., 0].size) < diverged).reshape(shape), "energy": np.zeros(shape)}
         finished = np.full(len(x), x.shape[1])
-        return Draws(x, np.arange(x.shape[1]), stats, finished, 100, False, 1.0, diverged, np.ones(len(x)))
+        gradients = self.gradients[min(len(self.made), len(self.gradients)) - 1]
+        return Draws(x, np.arange(x.shape[1]), stats, finished, gradients, False, 1.0, diverged, np.ones(len(x)))
 
 
 @pytest.fixture
@@ -46,9 +48,10 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[schedule.Sam
     """Runs the schedule with a sampler in place of NUTS, of a density whose first element is not a group effect."""
 
     def run(
-        make: Any, divergences: Any = lambda _: 0, rows: int = 10, **settings: Any
+        make: Any, divergences: Any = lambda _: 0, rows: int = 10, gradients: tuple[int, ...] = (100,), **settings: Any
     ) -> tuple[schedule.Sampled, Sampler]:
         sampler = Sampler(make, divergences)
+        sampler.gradients[:] = gradients
         monkeypatch.setattr(schedule, "_without_group_effects", lambda _: np.array([0]))
         monkeypatch.setattr(schedule.nuts, "sample", sampler)
         program: Any = "machine code"
@@ -161,6 +164,18 @@ def test_chains_go_on_as_long_as_draws_gain_more_than_they_cost(
     t = np.arange(1, schedule.MOST_THIN + 1)
     best = t[np.argmax((1 - 0.8**t) / (1 + 0.8**t) / (1 + price * t))]
     assert sampled(slow, draws=4000)[0].thin == best
+
+
+@pytest.mark.parametrize("bent", [True, False])
+def test_where_group_effects_are_bent_a_part_costs_what_the_last_did(
+    sampled: Any, bent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "AFFORDABLE", 1e30)
+    monkeypatch.setattr(schedule, "REST", 100 * (10 + 2) / 2)
+    monkeypatch.setattr(Coordinates, "bend_others", bent)
+    t = np.arange(1, schedule.MOST_THIN + 1)
+    best = t[np.argmax((1 - 0.8**t) / (1 + 0.8**t) / (0.5 + 1 + (t - 1) * (0.1 if bent else 1)))]
+    assert sampled(slow, draws=4000, gradients=(100, 10))[0].thin == best
 
 
 @pytest.mark.parametrize(("numbers", "parts"), [(1.9, 1), (2.0, 2), (3.5, 3)])

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Bent(Function):
-    """A density with its gradient as a function of z, where w = z but for w[index], which are bent; with the log Jacobian.
+    """A density with its gradient as a function of z, where w = z but for elements that are bent; with the log Jacobian.
 
-    `index` (m,) without repetition, m > 0.
+    The bends are of at least one element, and of none twice.
     """
 
-    def __init__(self, density: Function, index: np.ndarray, bends: Bends):
-        index = np.ascontiguousarray(index, np.int64)
+    def __init__(self, density: Function, bends: Bends):
+        index = np.ascontiguousarray(bends.index, np.int64)
         numbers = np.column_stack([bends.shift, bends.size, bends.skew, bends.tail]).astype(float)
         table = [density.address, density.table.ctypes.data, len(index), index.ctypes.data, numbers.ctypes.data]
         super().__init__(_BENT, table, (density, index, numbers), density.beside)
