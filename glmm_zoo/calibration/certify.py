@@ -200,12 +200,11 @@ def certificate_from(
         raise InputError(f"{calibration.sentence} A certificate needs more simulations")
     spec, table = model.spec, calibration.table
     of_spread = table["p"][[str(name).startswith(SPREAD_OF) for name in table.index]]
-    formula: Any = [of["formula"] for of in spec["outcomes"].values()] if "outcomes" in spec else spec["formula"]
     return Certificate(
         schema=CERTIFICATE_SCHEMA,
         design=design,
         builder=spec["builder"],
-        formula=formula,
+        formula=designs()[design].formula,
         options={name: value for name, value in spec["options"].items() if value is not None},
         priors=spec["priors"],
         rows=spec["data"]["rows"],

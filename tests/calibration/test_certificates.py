@@ -17,13 +17,19 @@ import glmm_zoo as zoo
 from glmm_zoo import registry
 from glmm_zoo.calibration import certify as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration
-from glmm_zoo.calibration.certify import certify, design_model, designs, repeat
+from glmm_zoo.calibration.certify import certificate_from, certify, design_model, designs, repeat
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.qualification import operation
 from glmm_zoo.report import certificate
-from glmm_zoo.report.certificate import Certificate, certificate_texts, certificates, changed_since
+from glmm_zoo.report.certificate import (
+    Certificate,
+    certificate_texts,
+    certificate_words,
+    certificates,
+    changed_since,
+)
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -49,11 +55,15 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_builder_has_a_design_that_it_takes() -> None:
+def test_every_builder_has_a_design_that_it_takes_and_can_be_certified() -> None:
     assert {design.builder for design in designs().values()} == set(registry.builders())
-    for name in designs():
-        spec = design_model(name).spec
-        assert spec["builder"] == (name if name != "gamm" else "hierarchical_linear") and spec["data"]["rows"] <= 120
+    settings = {"draws": 1000, "tune": 500, "chains": 4, "seed": 1}
+    for name, design in designs().items():
+        model = design_model(name)
+        made = certificate_from(name, found_by_hand(30), model, settings, "glmm-zoo certify")
+        assert made.builder == (name if name != "gamm" else "hierarchical_linear") and made.rows <= 120
+        told = design.formula if isinstance(design.formula, str) else "; ".join(design.formula)
+        assert made.formula == design.formula and f"of `{told}` (" in certificate_words(made)
 
 
 def test_an_unknown_design_is_told() -> None:
