@@ -2,7 +2,7 @@
 
 With f(k) = f(0) t_1 ... t_k, t_k = x (a + k - 1) / k and x = mu / (mu + a), P(Y < n) is f(0) times a sum of n terms, and P(Y >= n) what is
 left of 1 where that is not small. Where many rows have one a, the sum is a polynomial of x, whose coefficients and their slopes in log a
-stand in a table. Elsewhere, of n above `MOST` and of means far above n, the smaller tail is n f(n) r with the continued fraction r of
+stand in a table. Elsewhere, of n above `_MOST` and of means far above n, the smaller tail is n f(n) r with the continued fraction r of
 Didonato & Morris 1992, which all lanes go on with until the last has its digits.
 """
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
 
 TAILS = ("count_below", "count_at_least")
-RESULTS = ("", "_by_eta", "_by_size")  # after the name of a tail
+TAIL_RESULTS = ("", "_by_eta", "_by_size")  # after the name of a tail
 FRACTION, RECIPROCALS, COEFFICIENTS = "count_fraction", "reciprocals", "count_coefficients"
 OF_ONE = "_of_one"  # after the name of a tail of rows with one a
-MANY_ROWS = 500
 ARGUMENTS = ("n", "eta", "log_a", "a", "s", "x")  # s = -log f(0)
-MOST = 256  # counts that are summed, of means up to twice as many: sums of more are not numbers
+_MOST = 256  # counts that are summed, of means up to twice as many: sums of more are not numbers
 _MOST_OF_ONE = 700  # counts with one a
 _FEW, _FAR = 32.0, math.exp(17.0)  # counts of which sums of such means are numbers
 _MOST_TABULATED = 64.0  # of a: the coefficients of larger ones are not numbers
@@ -39,7 +38,7 @@ _BENIGN = (1.0, 0.0, 0.0, 1.0, math.log(2.0), 0.5)  # arguments of lanes that ar
 
 
 def tail_definition(b: Lines, name: str) -> list[str]:
-    """The function of `ARGUMENTS`, and of a table where that is used, that gives `RESULTS`."""
+    """The function of `ARGUMENTS`, and of a table where that is used, that gives `TAIL_RESULTS`."""
     number, zero, one = b.number, b.number(0.0), b.number(1.0)
     plain = name.removesuffix(OF_ONE)
     at_least, u = plain == TAILS[1], b.mul("%a", "%x")
@@ -51,7 +50,7 @@ def tail_definition(b: Lines, name: str) -> list[str]:
     if plain != name:
         summed = b.compare("ole", "%n", number(float(_MOST_OF_ONE)))
     else:
-        near = both(b, "and", b.compare("ole", "%n", number(float(MOST))), b.compare("ole", u, b.add("%n", "%n")))
+        near = both(b, "and", b.compare("ole", "%n", number(float(_MOST))), b.compare("ole", u, b.add("%n", "%n")))
         few = both(b, "and", b.compare("ole", "%n", number(_FEW)), b.compare("ole", u, number(_FAR)))
         summed = both(b, "or", near, few)
     n = b.select(summed, "%n", one)
@@ -236,8 +235,8 @@ def _summed(b: Lines, n: str, u: str) -> tuple[str, str, str]:
 
 def reciprocals_definition(b: Lines, name: str) -> list[str]:
     """A table of 1, 1 / 2, 1 / 3, ..."""
-    numbers = ", ".join(f"double {b.number(1 / k)}" for k in range(1, MOST + 1))
-    return [f"@{name} = internal constant [{MOST} x double] [{numbers}]"]
+    numbers = ", ".join(f"double {b.number(1 / k)}" for k in range(1, _MOST + 1))
+    return [f"@{name} = internal constant [{_MOST} x double] [{numbers}]"]
 
 
 @dataclass(frozen=True)
@@ -329,7 +328,7 @@ def one_of_them(b: Lines, op: str, args: list[str]) -> str:
     """A tail or a slope of it; calls with the same arguments are made once."""
     which = next(tail for tail in TAILS if op.startswith(tail))
     called = which + OF_ONE if len(args) > len(ARGUMENTS) else which
-    return b(f"extractvalue {_several(b, 3)} {_called(b, called, args, 3)}, {RESULTS.index(op.removeprefix(which))}")
+    return b(f"extractvalue {_several(b, 3)} {_called(b, called, args, 3)}, {TAIL_RESULTS.index(op.removeprefix(which))}")
 
 
 def _several(b: Lines, many: int) -> str:

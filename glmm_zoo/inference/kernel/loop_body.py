@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glmm_zoo.families.conway_maxwell import MANY_ROWS
 from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, count_tails, rising
 from glmm_zoo.inference.kernel.expression import PREDICATES, PRODUCTS, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
@@ -74,7 +75,7 @@ class LoopBody:
     def _table(self, n: Node) -> list[str]:
         """The memory of the table that an operation has."""
         if n.op.startswith(count_tails.TAILS):
-            one = n.args[2].domain is None and n.args[2].op != "number" and (n.domain or 0) >= count_tails.MANY_ROWS
+            one = n.args[2].domain is None and n.args[2].op != "number" and (n.domain or 0) >= MANY_ROWS
             return [self.emitter.scratch(count_tails.SIZE)] if one else []
         if n.op not in conway_maxwell.RESULTS:
             return []
