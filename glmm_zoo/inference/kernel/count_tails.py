@@ -30,7 +30,7 @@ _FEW, _FAR = 32.0, math.exp(17.0)  # counts of which sums of such means are numb
 _MOST_TABULATED = 64.0  # of a: the coefficients of larger ones are not numbers
 _HEAD = 4  # numbers before the coefficients: log a, how many there are, and what the next one needs
 _AT_ONCE = 4  # powers that do not wait for each other
-SIZE = _HEAD + 2 * (_MOST_OF_ONE + 1 + _AT_ONCE)
+TABLE_SIZE = _HEAD + 2 * (_MOST_OF_ONE + 1 + _AT_ONCE)
 _SMALL = 1 / 1024  # of P(Y > 0), below which a difference from it has lost too many digits
 _LEAST = 1e-300  # of what a logarithm is taken of, where it is left out
 _CLOSE, _CLOSE_SLOPE, _STEPS = 4e-16, 1e-14, 20_000.0  # of the continued fraction
@@ -328,7 +328,9 @@ def one_of_them(b: Lines, op: str, args: list[str]) -> str:
     """A tail or a slope of it; calls with the same arguments are made once."""
     which = next(tail for tail in TAILS if op.startswith(tail))
     called = which + OF_ONE if len(args) > len(ARGUMENTS) else which
-    return b(f"extractvalue {_several(b, 3)} {_called(b, called, args, 3)}, {TAIL_RESULTS.index(op.removeprefix(which))}")
+    return b(
+        f"extractvalue {_several(b, 3)} {_called(b, called, args, 3)}, {TAIL_RESULTS.index(op.removeprefix(which))}"
+    )
 
 
 def _several(b: Lines, many: int) -> str:

@@ -76,7 +76,7 @@ class LoopBody:
         """The memory of the table that an operation has."""
         if n.op.startswith(count_tails.TAILS):
             one = n.args[2].domain is None and n.args[2].op != "number" and (n.domain or 0) >= MANY_ROWS
-            return [self.emitter.scratch(count_tails.SIZE)] if one else []
+            return [self.emitter.scratch(count_tails.TABLE_SIZE)] if one else []
         if n.op not in conway_maxwell.RESULTS:
             return []
         return [self.emitter.scratch(conway_table.SIZE if len(n.args) == 3 else conway_plane.PLANE_SIZE)]
