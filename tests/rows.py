@@ -334,6 +334,10 @@ def _weibull(p, eta, shape=None):
     return stats.weibull_min(k, scale=np.exp(eta) / gamma(1 + 1 / k))
 
 
+def _weibull_variation(k):
+    return np.sqrt(gamma(1 + 2 / k) / gamma(1 + 1 / k) ** 2 - 1)
+
+
 def _lognormal_sd(p, eta, sigma=None):
     return np.exp(eta + _own(p, "sigma", sigma) ** 2 / 2) * np.sqrt(np.expm1(_own(p, "sigma", sigma) ** 2))
 
@@ -491,7 +495,7 @@ LOGNORMAL = {
 }
 WEIBULL = {
     "density": lambda d, p, eta, shape=None: _weibull(p, eta, shape).logpdf(d.days),
-    "moments": lambda d, p, eta, shape=None: (_weibull(p, eta, shape).mean(), _weibull(p, eta, shape).std()),
+    "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) * _weibull_variation(_own(p, "shape", shape))),
     "support": lambda d, y: y > 0,
 }
 STUDENT = {
