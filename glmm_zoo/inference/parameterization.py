@@ -18,6 +18,7 @@ from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.neighbours import AreaStructure
+from glmm_zoo.formulas.structures import KnownCovariance
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsInformation,
@@ -178,7 +179,7 @@ def _twin_information(
     """The weights of the levels in the directions of the coordinates, where independent effects of the same levels are averaged over."""
     if twin is None:
         return None
-    assert group.structure is not None
+    assert isinstance(group.structure, KnownCovariance)
     (owner,) = group.owners
     predictor = approximation.predictors[owner]
     f = predictor.data.names.index(twin.free("u"))
