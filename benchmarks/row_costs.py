@@ -45,6 +45,11 @@ def limited(y: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"y": np.clip(y, low, high), "c": np.where(y < low, -1, np.where(y > high, 1, 0))})
 
 
+def limited_by_row(y: np.ndarray) -> pd.DataFrame:
+    """A third beyond limits that are wherever they were counted."""
+    return pd.DataFrame({"y": y, "c": RNG.choice([-1, 0, 0, 0, 0, 1], ROWS)})
+
+
 def case(
     build: Callable[..., object], y: np.ndarray | pd.DataFrame, left: str = "y", right: str = "", **options: object
 ) -> Callable:
@@ -69,6 +74,11 @@ CASES: dict[str, Callable] = {
     "gamma": case(zoo.gamma, POSITIVE),
     "gamma, dispersion": case(zoo.gamma, POSITIVE, dispersion="~ x"),
     "lognormal": case(zoo.lognormal, POSITIVE),
+    "lognormal, dispersion": case(zoo.lognormal, POSITIVE, dispersion="~ x"),
+    "weibull": case(zoo.weibull, POSITIVE),
+    "weibull, dispersion": case(zoo.weibull, POSITIVE, dispersion="~ x + (1 | g)"),
+    "weibull, cens": case(zoo.weibull, limited(POSITIVE), "y | cens(c)"),
+    "weibull, trunc": case(zoo.weibull, np.maximum(POSITIVE, 0.1), "y | trunc(lb = 0.1)"),
     "student_t": case(zoo.student_t, REAL),
     "beta": case(zoo.beta, SHARE),
     "beta, dispersion": case(zoo.beta, SHARE, dispersion="~ x"),
@@ -89,7 +99,12 @@ CASES: dict[str, Callable] = {
     "gamma, trunc": case(zoo.gamma, np.maximum(POSITIVE, 0.1), "y | trunc(lb = 0.1)"),
     "poisson, trunc": case(zoo.poisson, np.maximum(near_poisson(3.0), 2), "y | trunc(lb = 2)"),
     "poisson, trunc at 60": case(zoo.poisson, np.minimum(near_poisson(50.0), 60), "y | trunc(ub = 60)"),
+    "poisson, limits by row": case(zoo.poisson, limited_by_row(near_poisson(50.0)), "y | cens(c)"),
     "negative_binomial, trunc": case(zoo.negative_binomial, np.maximum(counts(3.0), 2), "y | trunc(lb = 2)"),
+    "negative_binomial, trunc at 60": case(zoo.negative_binomial, np.minimum(counts(30.0), 60), "y | trunc(ub = 60)"),
+    "negative_binomial, limits by row": case(zoo.negative_binomial, limited_by_row(counts(10.0)), "y | cens(c)"),
+    "negative_binomial, limits to 300": case(zoo.negative_binomial, limited_by_row(counts(50.0)), "y | cens(c)"),
+    "negative_binomial, dispersion, trunc": case(zoo.negative_binomial, np.maximum(counts(3.0), 2), "y | trunc(lb = 2)", dispersion="~ x"),
 }  # fmt: skip
 
 

@@ -329,9 +329,13 @@ def _gamma(d, p, eta, shape=None):
     return stats.gamma.logpdf(d.days, a, scale=np.exp(eta) / a)
 
 
-def _weibull(p, eta):
-    k = p["shape"].item()
+def _weibull(p, eta, shape=None):
+    k = _own(p, "shape", shape)
     return stats.weibull_min(k, scale=np.exp(eta) / gamma(1 + 1 / k))
+
+
+def _weibull_variation(k):
+    return np.sqrt(gamma(1 + 2 / k) / gamma(1 + 1 / k) ** 2 - 1)
 
 
 def _lognormal_sd(p, eta, sigma=None):
@@ -490,8 +494,8 @@ LOGNORMAL = {
     "support": lambda d, y: y > 0,
 }
 WEIBULL = {
-    "density": lambda d, p, eta: _weibull(p, eta).logpdf(d.days),
-    "moments": lambda d, p, eta: (_weibull(p, eta).mean(), _weibull(p, eta).std()),
+    "density": lambda d, p, eta, shape=None: _weibull(p, eta, shape).logpdf(d.days),
+    "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) * _weibull_variation(_own(p, "shape", shape))),
     "support": lambda d, y: y > 0,
 }
 STUDENT = {
@@ -1348,6 +1352,12 @@ ROWS = [
         "gamma", "gamma", "days ~ x + (1 | g)", {"days": "exposure", "w": "number", **NUMBER},
         **_variables(_group("g"), _regression("shape")), options={"dispersion": "~ w"},
         coords={"coef": ("x",), "shape_coef": ("w",), "g_effect": ONE}, X=_x, Z=_g, also={"shape": (_w, _nothing)}, **GAMMA,
+    ),
+    Row(
+        "weibull, shape", "weibull", "days ~ x + (1 |p| g)", {"days": "exposure", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("shape")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "shape_coef": ("w",), **_shared("g", "Intercept", "shape:Intercept")},
+        X=_x, Z=_g, also={"shape": (_w, lambda d: {"g": (d.g, {"shape:Intercept": 1.0})})}, **WEIBULL,
     ),
     Row(
         "lognormal", "lognormal", "days ~ x + (1 + x | g)", {"days": "exposure", **NUMBER},

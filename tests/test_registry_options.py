@@ -75,7 +75,7 @@ _CALLS: Mapping[str, tuple[list[pd.DataFrame], Any, dict[str, Any]]] = {
     "ordinal": ([_table()], "grade ~ x + (1 | id)", {}),
     **dict.fromkeys(("beta", "ordered_beta"), ([_table()], "share ~ x + (1 | id)", {})),
     "beta_binomial": ([_table()], "count | trials(30) ~ x + (1 | id)", {}),
-    **dict.fromkeys(("gamma", "lognormal"), ([_table()], "days ~ x + (1 | id)", {})),
+    **dict.fromkeys(("gamma", "lognormal", "weibull"), ([_table()], "days ~ x + (1 | id)", {})),
     "meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "network_meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "stepped_wedge": ([_table()], "ill ~ x", {}),

@@ -65,7 +65,7 @@ def gamm(
         them. `s(x, by=f)`: a curve for each level of the factor f (whose own effect `+ f` is not in the curves), or one
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
-        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
+        "gaussian", "student_t", "gamma", "lognormal", "weibull", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
         "categorical", "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
         "hurdle_negative_binomial", "com_poisson".
     exposure

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.families.count_tails import count_tail, poisson_tail
 from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, Count
 from glmm_zoo.families.law import Law, mass_between, within_by_raising
 from glmm_zoo.families.moments import Own
@@ -44,14 +45,25 @@ def _poisson_tails(n: np.ndarray, eta: Array) -> tuple[Array, Array]:
         pt = functions_of(eta)
         u = pt.exp(pt.minimum(eta, _LARGEST_LOG))
         return _tails_of_few(n, POISSON.log_f(n, eta), pt.exp(eta), u, 0.0, _SMALL_POISSON, _TERMS_POISSON)
-    one_limit = not isinstance(eta, np.ndarray | np.number | float) and (n == n.flat[0]).all()
+    of_graph = not isinstance(eta, np.ndarray | np.number | float)
+    one_limit = of_graph and (n == n.flat[0]).all()
     shape = import_pytensor().constant(n.flat[0], dtype="float64") if one_limit else n
     at_least, below = log_gamma_tails(shape, eta, POISSON.log_f(n, eta) + np.log(n))
+    if of_graph and not one_limit:
+        return poisson_tail(False, n, eta, below), poisson_tail(True, n, eta, at_least)
     return below, at_least
 
 
 def _negative_binomial_tails(n: np.ndarray, eta: Array, log_a: Array) -> tuple[Array, Array]:
     """P(Y >= n) = P(X <= mu / (mu + a)) of X ~ Beta(n, a), whose logit has the density n f(n) there."""
+    tails = _negative_binomial_tails_by_integrals(n, eta, log_a)
+    if isinstance(eta, np.ndarray | np.number | float):
+        return tails
+    below, at_least = (count_tail(k == 1, n, eta, log_a, tail) for k, tail in enumerate(tails))
+    return below, at_least
+
+
+def _negative_binomial_tails_by_integrals(n: np.ndarray, eta: Array, log_a: Array) -> tuple[Array, Array]:
     pt = functions_of(eta)
     a, z = pt.exp(log_a), eta - log_a
     if n.max() <= _FEW[-1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,20 @@ def read_positive(table: Table, response: Response, name: str) -> np.ndarray:
     return y
 
 
-def _read(table: Table, response: Response, _: object) -> Outcome:
-    y, name = read_positive(table, response, "gamma"), response.value.text
-    return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, f"{name}: gamma, log link")
+def log_of_mean(y: np.ndarray) -> float:
+    return float(np.log(np.mean(y)))
+
+
+def reader_of_positive(
+    called: str, words: str, location: Callable[[np.ndarray], float] = log_of_mean
+) -> Callable[[Table, Response, object], Outcome]:
+    """What reads the response of the family `called`, whose kind has these words and whose intercept is expected at the `location`."""
+
+    def read(table: Table, response: Response, _: object) -> Outcome:
+        y, name = read_positive(table, response, called), response.value.text
+        return Outcome(name, y, None, location(y), 1.0, f"{name}: {called}, {words}")
+
+    return read
 
 
 # --------------------------------------------------------------------------------------------------------------- density
@@ -141,7 +152,7 @@ def _frozen(eta: np.ndarray, own: moments.Own) -> Any:
 GAMMA = Family(
     "gamma",
     ("log",),
-    _read,
+    reader_of_positive("gamma", "log link"),
     _observe,
     _moments,
     _log_density,

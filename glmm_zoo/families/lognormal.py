@@ -10,20 +10,15 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
+from glmm_zoo.families.gamma import DRAWN_BETWEEN, reader_of_positive
 from glmm_zoo.families.law import Law, normal_mass, within_by_raising
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
-from glmm_zoo.formulas.terms import Formula, Response
+from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.priors import parameter, sd_default
 from glmm_zoo.tables.columns import Table
-
-
-def _read(table: Table, response: Response, _: object) -> Outcome:
-    y, name = read_positive(table, response, "lognormal"), response.value.text
-    return Outcome(name, y, None, float(np.mean(np.log(y))), 1.0, f"{name}: lognormal, log link of the median")
 
 
 def _code(formula: Formula, table: Table, prefix: str) -> PredictorDesign:
@@ -92,7 +87,7 @@ def _frozen(eta: np.ndarray, own: moments.Own) -> Any:
 LOGNORMAL = Family(
     "lognormal",
     ("log",),
-    _read,
+    reader_of_positive("lognormal", "log link of the median", lambda y: float(np.mean(np.log(y)))),
     _observe,
     _moments,
     _log_density,

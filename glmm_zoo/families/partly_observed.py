@@ -244,6 +244,8 @@ class _Seen:
             log_f = self.family.log_density(y, eta, own, link, None)
         else:
             known, limited = (np.flatnonzero(rows) for rows in (trials[:, 0] == 0, trials[:, 0] != 0))
+            alike = np.lexsort((values[limited], trials[limited, 0]))  # side by side, so that lanes take equally long
+            limited = limited[alike]
             pieces = [
                 (at, of(at, take(eta, at), {name: take(x, at) for name, x in own.items()}))
                 for at, of in (

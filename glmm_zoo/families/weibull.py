@@ -13,35 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
+from glmm_zoo.families.gamma import DRAWN_BETWEEN, reader_of_positive
 from glmm_zoo.families.law import Law, mass_between
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.families.time_laws import SHAPE
-from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
-from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import parameter
-from glmm_zoo.tables.columns import Table
-
-
-def _read(table: Table, response: Response, _: object) -> Outcome:
-    y, name = read_positive(table, response, "Weibull"), response.value.text
-    return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, f"{name}: Weibull, log link")
-
-
-def _code(formula: Formula, table: Table, prefix: str) -> PredictorDesign:
-    """As usual, but for group effects on k: over them the variance, which grows as 4^(1 / k), is infinite."""
-    if prefix and formula.groups:
-        raise InputError(
-            f"{prefix} of a Weibull outcome takes no group effects: over a population in which levels of {formula.groups[0].name!r} differ "
-            "in it the variance is infinite; give it covariates or curves, or take family gamma"
-        )
-    return code_predictor(formula, table, prefix)
 
 
 def _log_cumulative_hazard(y: Array, eta: Array, log_k: Array) -> Array:
@@ -138,7 +119,7 @@ def _frozen(eta: np.ndarray, own: moments.Own) -> Any:
 WEIBULL = Family(
     "weibull",
     ("log",),
-    _read,
+    reader_of_positive("Weibull", "log link"),
     _observe,
     _moments,
     _log_density,
@@ -153,7 +134,6 @@ WEIBULL = Family(
             why="a hazard that is constant (1), falls or rises",
         ),
     ),
-    code=_code,
     draw=_draw,
     law=Law(_log_mass, _within, _frozen),
 )  # fmt: skip

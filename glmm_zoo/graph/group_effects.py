@@ -58,8 +58,11 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
 
 def effect_roots(model: Model, group: Group) -> list[list[Tensor]]:
     """The Cholesky factors of the covariances of the effects of a level, packed, one for each stratum, with their standard deviations and
-    correlations."""
-    sd = standard_deviation(model, group.free("sd"), (*group.strata_dims, group.effect_dim), key=group.name("sd"))
+    correlations; an only standard deviation may be there already."""
+    name = group.free("sd")
+    if name in model.named_vars:
+        return [[model[name][0]]]
+    sd = standard_deviation(model, name, (*group.strata_dims, group.effect_dim), key=group.name("sd"))
     k, strata = len(group.labels), range(len(group.strata))
     factors = [_correlation_factor(model, group, s) for s in strata]
     if group.correlated:

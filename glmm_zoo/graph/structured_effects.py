@@ -23,7 +23,7 @@ from glmm_zoo.graph.model import Model, SmoothWeights
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import unpacked
 from glmm_zoo.graph.variables import data_name
-from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.groups import Group, plain_twin
 
 
 def effects_in_design(model: Model, group: Group) -> Tensor:
@@ -46,13 +46,15 @@ def _structured_effects(model: Model, group: Group) -> Tensor:
     model.group_effect_names.append(group.random)
     root: Tensor = pt.stack(effect_roots(model, group)[0])
     owners = list(dict.fromkeys(group.owners))
+    twin = plain_twin(group, model.groups)
     v = pm.CustomDist(
         group.random,
         root,
         pt.concatenate([model.linear[p].coefficients for p in owners]),
+        *([] if twin is None else [pt.stack(effect_roots(model, twin)[0])]),
         logp=correlated_logp,
         dist=correlated_draw,
-        signature="(m),(p)->(k)",
+        signature=f"(m),(p){'' if twin is None else ',(t)'}->(k)",
         dims=(dim, group.effect_dim),
         transform=GroupEffectsTransform(k),
         class_name="MvNormal" if group.correlated else "Normal",

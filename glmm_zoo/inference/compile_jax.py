@@ -137,9 +137,10 @@ def _finite_softplus(jax: Any) -> None:
 
 
 def _recurrences(jax: Any) -> None:
-    """The vectors of `graph.recurrences`, `graph.bands` and `graph.mean_survival`, and `families.known_slopes`, which PyTensor cannot translate."""
+    """The vectors of `graph.recurrences`, `graph.bands` and `graph.mean_survival`, and those of `families` with slopes of their own, which PyTensor cannot translate."""
     from pytensor.link.jax.dispatch.basic import jax_funcify
 
+    from glmm_zoo.families.count_tails import count_tails
     from glmm_zoo.families.known_slopes import known_slopes
     from glmm_zoo.graph.bands import BandSolved
     from glmm_zoo.graph.mean_survival import MeanSurvival
@@ -158,6 +159,7 @@ def _recurrences(jax: Any) -> None:
     register: Any = jax_funcify.register
     register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
     register(known_slopes())(lambda op, **_: lambda value, *_: value)
+    register(count_tails())(lambda op, **_: lambda *inputs: inputs[-1])
     register(BandSolved)(lambda op, **_: _band_solved(jax, op.A, op.B, op.transposed))
     register(MeanSurvival)(lambda op, **_: _mean_survival(jax, op))
     register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))

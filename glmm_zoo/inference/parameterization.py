@@ -18,11 +18,13 @@ from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.neighbours import AreaStructure
+from glmm_zoo.formulas.structures import KnownCovariance
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsInformation,
     GroupEffectsTransform,
     SharedInformation,
+    TwinInformation,
 )
 from glmm_zoo.graph.transforms.neighbour_effects import NeighbourEffectsInformation, NeighbourEffectsTransform
 from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
@@ -32,7 +34,7 @@ from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
 from glmm_zoo.inference.level_precision import dependence
 from glmm_zoo.inference.neighbour_precision import parts_of_variance
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
-from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.groups import Group, plain_twin
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -167,7 +169,26 @@ def _coordinates_information(
         B[-1][:, columns] = own_B.transpose(1, 0, 2)
     values, vectors = np.linalg.eigh(A)
     A = (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
-    return GroupEffectsInformation(A, c, np.concatenate(B, axis=2), turn=turn)
+    twin = _twin_information(approximation, group, plain_twin(group, model.groups), turn)
+    return GroupEffectsInformation(A, c, np.concatenate(B, axis=2), turn=turn, twin=twin)
+
+
+def _twin_information(
+    approximation: GaussianApproximation, group: Group, twin: Group | None, turn: np.ndarray
+) -> TwinInformation | None:
+    """The weights of the levels in the directions of the coordinates, where independent effects of the same levels are averaged over."""
+    if twin is None:
+        return None
+    assert isinstance(group.structure, KnownCovariance)
+    (owner,) = group.owners
+    predictor = approximation.predictors[owner]
+    f = predictor.data.names.index(twin.free("u"))
+    levels, first = np.unique(group.codes[owner], return_index=True)
+    weights = predictor.information_about(f)[0].A[twin.codes[owner][first], 0, 0]
+    shares = (group.structure.basis[levels] @ turn) ** 2
+    return TwinInformation(
+        weights @ shares / np.maximum(shares.sum(axis=0), 1e-300), float(np.sqrt(predictor.S[f].item()))
+    )
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, Transform]:

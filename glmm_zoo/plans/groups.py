@@ -136,6 +136,21 @@ class Group:
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
+def plain_twin(group: Group, groups: Sequence[Group]) -> Group | None:
+    """Of intercepts with a known covariance the independent ones of the same levels, `(1 | id)` beside `(1 | gr(id, cov=A))`, if there are
+    such: only rows' sums of both are seen."""
+    if not isinstance(group.structure, KnownCovariance) or group.labels != ("Intercept",):
+        return None
+    (owner,) = group.owners
+    for other in groups:
+        plain = not (other.in_design or other.structure or other.series or other.student or other.by)
+        if plain and other.owners == group.owners and other.labels == group.labels and other.to_zero is None:
+            pairs = np.unique(np.column_stack([group.codes[owner], other.codes[owner]]), axis=0)
+            if all(len(np.unique(codes)) == len(pairs) for codes in pairs.T):
+                return other
+    return None
+
+
 def groups_of(predictors: Sequence[PredictorDesign], center: bool = True) -> tuple[Group, ...]:
     """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block.
 

@@ -140,7 +140,7 @@ def test_known_slopes_of_tails_are_those_that_jax_takes(builder: str) -> None:
 # -------------------------------------------------------------------------------------------------- bounds of the rows
 
 FAMILIES_WITH_BOUNDS = {
-    "hierarchical_linear": "y", "student_t": "y", "lognormal": "w", "gamma": "w", "poisson": "k", "negative_binomial": "k",
+    "hierarchical_linear": "y", "student_t": "y", "lognormal": "w", "gamma": "w", "weibull": "w", "poisson": "k", "negative_binomial": "k",
 }  # fmt: skip
 
 

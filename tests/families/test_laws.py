@@ -9,7 +9,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.gradient import grad
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 from scipy.special import gamma
 
 from glmm_zoo.families.family import Family
@@ -211,6 +211,55 @@ def test_slopes_of_probabilities_of_counts(n: list[float]) -> None:
         h = 1e-5 * np.eye(2)
         expected = [(of_numpy(x + e) - of_numpy(x - e)) / 2e-5 for e in h]
         np.testing.assert_allclose(slope, expected, rtol=2e-6, atol=1e-6)
+
+
+def score_beyond(n: float, eta: float, size: float, at_least: bool) -> tuple[float, float, float]:
+    """log P(Y >= n) or log P(Y < n), and what the slopes of log f(Y) in eta and log a are on average there: sums over the counts, or of
+    what is not small those of the others, of which all slopes add up to 0."""
+    mu, a = np.exp(eta), min(size, 1e15)
+    law = stats.nbinom(size, size / (size + mu)) if np.isfinite(size) else stats.poisson(mu)
+    others = at_least and law.sf(n - 1) > 1e-3
+    k = np.arange(n, n + 80 * (1 + mu / size) + 10 * np.sqrt(n)) if at_least and not others else np.arange(n)
+    log_sum = special.logsumexp(law.logpmf(k))
+    share = np.exp(law.logpmf(k) - log_sum)
+    by_size = a * (special.digamma(k + a) - special.digamma(a) - np.log1p(mu / a) - (k - mu) / (a + mu))
+    slopes = np.array([share @ ((k - mu) / (1 + mu / size)), share @ by_size])
+    if others:
+        return np.log(law.sf(n - 1)), *(slopes * -np.exp(log_sum) / law.sf(n - 1))
+    return log_sum, *slopes
+
+
+@pytest.mark.parametrize("size", [0.05, 2.0, 40.0, 900.0, np.inf])
+@pytest.mark.parametrize("shared", [True, False], ids=["one size", "a size for each row"])
+def test_tails_of_counts_in_machine_code_are_sums_with_the_score_as_slope(size: float, shared: bool) -> None:
+    """Limits that differ between rows, to 2,000 counts: of few, sums; of many or far out, continued fractions; and sums by a table of 500
+    rows or more."""
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+
+    n = np.repeat([1.0, 2.0, 7.0, 33.0, 60.0, 250.0, 690.0, 2000.0], 9)
+    near = np.linspace(-4, 4, 9) * np.sqrt(1 / n + 1 / size).reshape(-1, 9)
+    eta = np.clip(np.log(n).reshape(-1, 9) + near, -6, 7.5).ravel()
+    rows = 8 if shared else 1  # times each
+    v = pt.vector("x", shape=(rows * len(n) + 1,))
+    many, log_a = v[:-1], v[-1] if shared else v[-1] + 0.0 * v[:-1]
+    name, own = ("poisson", {}) if np.isinf(size) else ("negative_binomial", {"alpha": log_a})
+    weight, x = (
+        np.random.default_rng(1).uniform(0, 1, len(n)),
+        np.r_[np.tile(eta, rows), 0.0 if np.isinf(size) else np.log(size)],
+    )
+    for at_least in (True, False):
+        ends = (np.tile(n - 1, rows), np.inf) if at_least else (-np.inf, np.tile(n - 1, rows))
+        log_p = FAMILIES[name].law.log_mass(*ends, many, own)  # type: ignore[union-attr]
+        whole, slope = (
+            GraphCompiler([v], [x.shape]).with_gradient(pt.sum(np.tile(weight, rows) * log_p)),
+            np.zeros(len(x)),
+        )
+        found = whole(x, slope)
+        log_p, by_eta, by_size = np.array([score_beyond(k, e, size, at_least) for k, e in zip(n, eta, strict=True)]).T
+        np.testing.assert_allclose(found, rows * weight @ log_p, rtol=1e-9)
+        np.testing.assert_allclose(slope[:-1], np.tile(weight * by_eta, rows), rtol=2e-8, atol=1e-10)
+        if own:
+            np.testing.assert_allclose(slope[-1], rows * weight @ by_size, rtol=2e-8, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -57,12 +57,10 @@ def test_weibull_times_have_the_maximum_of_survreg() -> None:
     record = reference("pbc_weibull_maximum")
     estimate = {name: p["estimate"] for name, p in record["parameters"].items()}
     d = pd.read_csv(Path(__file__).parents[1] / "data" / record["data"])
-    d = d.assign(alive=d.death == 0, other=np.arange(len(d)))
-    formulas = {"futimeYears | cens(alive) ~ age + trt": "weibull", "other ~ 1": "gaussian"}
-    model, k = zoo.joint_outcomes(d, formulas, center=False), 1 / estimate["scale"]
-    (time,) = (v for v in model.observed_RVs if v.name != "other")
-    run = row_models.function(model, [model.logp(vars=[time], jacobian=False)])
-    names = [model.rvs_to_values[model[f"futimeYears_{name}"]].name for name in ("Intercept", "beta", "shape")]
+    d = d.assign(alive=d.death == 0)
+    model, k = zoo.weibull(d, "futimeYears | cens(alive) ~ age + trt", center=False), 1 / estimate["scale"]
+    run = row_models.function(model, [model.logp(vars=model.observed_RVs, jacobian=False)])
+    names = [model.rvs_to_values[model[name]].name for name in ("Intercept", "beta", "shape")]
     beta = np.array([estimate["Intercept"] + gammaln(1 + 1 / k), estimate["age"], estimate["trt"]])
 
     def log_likelihood(step: np.ndarray) -> float:
@@ -100,6 +98,7 @@ def test_student_of_many_degrees_of_freedom_is_gaussian() -> None:
     ("name", "own", "of"),
     [
         ("gamma", {"shape": 2.5}, lambda mu: stats.gamma(2.5, scale=mu / 2.5)),
+        ("weibull", {"shape": 2.5}, lambda mu: stats.weibull_min(2.5, scale=mu / gamma(1.4))),
         ("lognormal", {"sigma": 0.6}, lambda m: stats.lognorm(0.6, scale=m)),
         ("student_t", {"sigma": 0.8, "nu": 5.0}, lambda m: stats.t(5, np.log(m), 0.8)),
     ],
@@ -217,7 +216,17 @@ def test_families_of_smooths_and_of_several_outcomes() -> None:
     assert {"days_shape_Intercept", "days_shape_beta", "y_sigma", "y_nu"} <= set(joint.named_vars)
 
 
-def test_shapes_of_weibull_times_may_follow_covariates_but_no_groups() -> None:
+def test_means_over_groups_that_differ_in_a_weibull_shape_are_those_of_the_predictor() -> None:
+    """exp(eta + sd^2 / 2), whatever the shapes."""
+    model = zoo.weibull(visits(), "days ~ sex + (1 |p| g)", dispersion="~ w + (1 |p| g)")
+    tree = zoo.fit(model, draws=40, tune=100, chains=2, thin=1, seed=1, progress=False)
+    p = tree["posterior"].dataset.stack(draw_=("chain", "draw"))
+    expected = np.exp(p["Intercept"].values + 0.5 * p["sd_g"].sel(g_effect="Intercept").values ** 2)
+    found = zoo.predictions(tree, at={"sex": "f"}, by=True).draws["value"].values
+    np.testing.assert_allclose(np.sort(found.ravel()), np.sort(expected), rtol=1e-6)
+
+
+def test_shapes_of_weibull_times_may_follow_covariates() -> None:
     formulas = {"days ~ x": "weibull", "y ~ 1": "gaussian"}
     model = zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w"}, center=False)
     names = ("days_Intercept", "days_beta", "days_shape_Intercept", "days_shape_beta")
@@ -228,8 +237,6 @@ def test_shapes_of_weibull_times_may_follow_covariates_but_no_groups() -> None:
     k = np.exp(c + e[0] * d.w.to_numpy())
     law = stats.weibull_min(k, scale=np.exp(a + b[0] * d.x.to_numpy()) / gamma(1 + 1 / k))
     np.testing.assert_allclose(found, law.logpdf(d.days), rtol=1e-10)
-    with pytest.raises(zoo.InputError, match=r"shape of a Weibull outcome takes no group effects.*'g'"):
-        zoo.joint_outcomes(visits(), formulas, dispersion={"days": "~ w + (1 | g)"})
 
 
 def test_a_marker_of_a_joint_model() -> None:

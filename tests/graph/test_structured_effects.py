@@ -13,7 +13,11 @@ from rows import visits
 from scipy import stats
 
 import glmm_zoo as zoo
-from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, GroupEffectsTransform
+from glmm_zoo.graph.transforms.group_effects import (
+    GroupEffectsInformation,
+    GroupEffectsTransform,
+    TwinInformation,
+)
 from glmm_zoo.inference.parameterization import parameterize
 
 LEVELS = list("ABCDEFGHIJ")  # J has no rows
@@ -28,7 +32,9 @@ MODELS = {
     "intercepts": "y ~ x + (1 | gr(g, cov=A))",
     "slopes": "y ~ x + (1 + w | gr(g, cov=A))",
     "uncorrelated": "y ~ x + (1 + w || gr(g, cov=A)) + (1 | h)",
+    "beside independent ones": "y ~ x + (1 | gr(g, cov=A)) + (1 | g)",
 }
+V = {"beside independent ones": "v_g_A"}  # else v_g
 
 
 def build(name: str) -> Any:
@@ -41,8 +47,10 @@ def informed(model: Any, name: str) -> Any:
     p = len(model.linear[""].elements)
     root = rng.normal(size=(10, k, k))
     turn = np.linalg.qr(rng.normal(size=(10, 10)))[0]
+    twin = TwinInformation(rng.uniform(0, 9, 10), 0.7) if name in V else None
     A, c, B = root @ root.transpose(0, 2, 1), rng.normal(size=(10, k)), rng.normal(size=(10, k, p))
-    return model.with_transforms({"v_g": GroupEffectsTransform(k, GroupEffectsInformation(A, c, B, turn=turn))})
+    information = GroupEffectsInformation(A, c, B, turn=turn, twin=twin)
+    return model.with_transforms({V.get(name, "v_g"): GroupEffectsTransform(k, information)})
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -50,8 +58,9 @@ def informed(model: Any, name: str) -> Any:
 def test_density_is_that_of_scipy_and_the_change_of_variables_is_exact(name: str) -> None:
     model = informed(build(name), name)
     others = [model["corr_g"]] if "corr_g" in model.named_vars else []
-    outputs = model.replace_rvs_by_values([model["v_g"], model["u_g"], model["sd_g"], *others])
-    run = row_models.function(model, [*outputs, *(model.logp(vars=[model["v_g"]], jacobian=j) for j in (False, True))])
+    v_g = V.get(name, "v_g")
+    outputs = model.replace_rvs_by_values([*(model[f"{x}{v_g[1:]}"] for x in ("v", "u", "sd")), *others])
+    run = row_models.function(model, [*outputs, *(model.logp(vars=[model[v_g]], jacobian=j) for j in (False, True))])
     point = row_models.random_point(model, 2)
     v, u, sd, *more, plain, whole = run(point)
     R = more[0] if more else np.eye(len(sd))
@@ -60,7 +69,7 @@ def test_density_is_that_of_scipy_and_the_change_of_variables_is_exact(name: str
     basis = model.groups[0].structure.basis
     assert plain - len(sd) * np.linalg.slogdet(basis)[1] == pytest.approx(of_u, rel=1e-9)
     np.testing.assert_allclose(u, basis @ v, atol=1e-12)
-    z = model.rvs_to_values[model["v_g"]].name
+    z = model.rvs_to_values[model[v_g]].name
     J = row_models.jacobian(lambda x: run({**point, z: x.reshape(v.shape)})[0].ravel(), point[z].ravel())
     np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
 
@@ -91,6 +100,35 @@ def test_given_all_else_what_the_sampler_moves_is_nearly_standard_normal(name: s
     np.testing.assert_allclose(np.diag(hessian), -1.0, atol=0.02)
     if name == "intercepts":
         np.testing.assert_allclose(hessian, -np.eye(len(hessian)), atol=0.02)
+
+
+@pytest.mark.parametrize("log_sd", [-2.0, -0.5, 1.0])
+def test_beside_independent_effects_both_are_nearly_standard_normal_at_any_of_their_sds(log_sd: float) -> None:
+    """Of a Gaussian response with as many rows for each level: the second derivatives of the log density by the z of both are those of
+    independent normal variables, wherever the standard deviation of the independent ones is."""
+    rng = np.random.default_rng(5)
+    d = pd.DataFrame({"g": np.repeat(LEVELS, 12), "x": rng.normal(size=120)})
+    d["y"] = rng.normal(size=120) + 0.8 * (
+        rng.normal(size=10) + np.linalg.cholesky(covariance()) @ rng.normal(size=10)
+    ).repeat(12)
+    model = zoo.hierarchical_linear(d, "y ~ x + (1 | gr(g, cov=A)) + (1 | g)", center=False, tables={"A": covariance()})
+    model, start = parameterize(model, "auto")
+    assert start is not None
+    sd = model.rvs_to_values[model["sd_g"]].name
+    shifted = np.atleast_1d(
+        model.rvs_to_transforms[model["sd_g"]].forward(np.exp([log_sd]), *model["sd_g"].owner.inputs).eval()
+    )
+    point = {**model.initial_point(), **start.point, sd: shifted}
+    moved = [model.rvs_to_values[model[name]] for name in ("v_g_A", "u_g")]
+    run = row_models.function(model, grad(model.logp(), moved))
+    sizes = [point[z.name].shape for z in moved]
+
+    def slopes(x: np.ndarray) -> np.ndarray:
+        parts = {z.name: of.reshape(shape) for z, of, shape in zip(moved, np.split(x, [10]), sizes, strict=True)}
+        return np.concatenate([s.ravel() for s in run({**point, **parts})])
+
+    hessian = row_models.jacobian(slopes, np.concatenate([point[z.name].ravel() for z in moved]))
+    np.testing.assert_allclose(hessian, -np.eye(20), atol=0.05)
 
 
 def test_a_factor_may_have_effects_with_and_without_a_table() -> None:

@@ -13,7 +13,7 @@ from glmm_zoo import registry
 LOOKED_AT = ("multicenter", "bcg", "wedge_trial", "pbc")
 LIKE_OTHERS = {
     "beta_binomial", "com_poisson", "gamma", "hurdle_negative_binomial", "hurdle_poisson", "lognormal", "negative_binomial",
-    "ordered_beta", "student_t", "zero_inflated_negative_binomial",
+    "ordered_beta", "student_t", "weibull", "zero_inflated_negative_binomial",
 }  # fmt: skip
 EXAMPLES = [
     pytest.param(registry.example_card(builder).name, marks=[pytest.mark.slow] if builder.name in LIKE_OTHERS else [])

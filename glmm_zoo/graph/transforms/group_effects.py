@@ -35,6 +35,16 @@ class SharedInformation:
 
 
 @dataclass(frozen=True, eq=False)
+class TwinInformation:
+    """Of effects beside independent ones of the same levels, over which `GroupEffectsInformation` averages with the standard deviation `sd`:
+    the `weights` (levels,) that the likelihood has without them. At a standard deviation s it says
+    (1 + weights sd^2) / (1 + weights s^2) times as much."""
+
+    weights: np.ndarray
+    sd: float
+
+
+@dataclass(frozen=True, eq=False)
 class GroupEffectsInformation:
     """What a Gaussian approximation of the likelihood says of the effects u (k,) of each level of a factor:
 
@@ -42,6 +52,7 @@ class GroupEffectsInformation:
 
     A (levels, k, k), c (levels, k), B (levels, k, p), and `shared` for each earlier factor. Of effects whose covariance is the same in
     all directions, `turn` (levels, levels) is orthogonal, and what is said is said of turn' u, which has the same prior.
+    With a `twin`, the transform's last input is the standard deviation (1,) of that.
     """
 
     A: np.ndarray
@@ -49,6 +60,7 @@ class GroupEffectsInformation:
     B: np.ndarray
     shared: Sequence[SharedInformation] = ()
     turn: np.ndarray | None = None
+    twin: TwinInformation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +91,14 @@ class GroupEffectsTransform(Transform):
         L, k = unpacked(packed), self.effects
         if self.information is None:
             return L, [[ONE if i == j else ZERO for j in range(i + 1)] for i in range(k)], [ZERO] * k
-        r = right_hand_side(self.information, coefficients, earlier)
-        A = {(i, j): pt.constant(np.ascontiguousarray(self.information.A[:, i, j])) for i, j in lower_positions(k)}
+        twin = self.information.twin
+        r = right_hand_side(self.information, coefficients, earlier if twin is None else earlier[:-1])
+        A: dict[tuple[int, int], Tensor] = {
+            (i, j): pt.constant(np.ascontiguousarray(self.information.A[:, i, j])) for i, j in lower_positions(k)
+        }
+        if twin is not None:
+            share = (1.0 + twin.weights * twin.sd**2) / (1.0 + twin.weights * earlier[-1][0] ** 2)
+            r, A = [share * x for x in r], {at: share * x for at, x in A.items()}
         AL = [
             [sum((A[max(a, b), min(a, b)] * L[b][j] for b in range(j, k)), start=ZERO) for j in range(k)]
             for a in range(k)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glmm_zoo.families.conway_maxwell import CELLS_PER_UNIT, TABLE_FROM, TABLE_NU, TABLE_SPREAD, TABLE_TO
+from glmm_zoo.families.conway_maxwell import CELLS_PER_UNIT, TABLE_FROM, TABLE_TO
 from glmm_zoo.inference.kernel import conway_maxwell, conway_table
 
 if TYPE_CHECKING:
@@ -29,17 +29,13 @@ PLANE_SIZE = (_COLUMNS * _OCTAVES << _BITS) * _CELL
 def plane_definition(b: Lines, name: str) -> list[str]:
     """The function of eta, nu and the table, which gives the sums."""
     number, both = b.number, conway_maxwell.both
-    mu = b.function("exp", "%eta")
-    inside = both(b, "and", b.compare("oge", "%eta", number(TABLE_FROM)), b.compare("olt", "%eta", number(TABLE_TO)))
+    mu, inside = conway_table.within_cells(b)
     for compared in (
         b.compare("oge", "%nu", number(2.0**_LEAST)),
         b.compare("olt", "%nu", number(2.0 ** (_LEAST + _OCTAVES))),
     ):
         inside = both(b, "and", inside, compared)
-    smooth = both(
-        b, "or", b.compare("ole", "%nu", number(TABLE_NU)), b.compare("oge", mu, b.mul("%nu", number(TABLE_SPREAD)))
-    )
-    conway_maxwell.branch(b, conway_maxwell.all_lanes(b, both(b, "and", inside, smooth)), "look", "sums")
+    conway_maxwell.branch(b, conway_maxwell.all_lanes(b, inside), "look", "sums")
     conway_maxwell.begin(b, "sums")
     conway_maxwell.give(b, conway_maxwell.all_of_the_sums(b, "conway", "%eta", "%nu"))
     conway_maxwell.begin(b, "look")

@@ -20,14 +20,20 @@ _CELL = 16  # numbers of a cell: nu, 8 coefficients and 6
 SIZE = (_CELLS + 8) * _CELL
 
 
+def within_cells(b: Lines) -> tuple[str, str]:
+    """The mean of a function of eta and nu, and whether it is where polynomials of eta in cells are right."""
+    both, mu = conway_maxwell.both, b.function("exp", "%eta")
+    above, below = b.compare("oge", "%eta", b.number(TABLE_FROM)), b.compare("olt", "%eta", b.number(TABLE_TO))
+    few = b.compare("ole", "%nu", b.number(TABLE_NU))
+    smooth = both(b, "or", few, b.compare("oge", mu, b.mul("%nu", b.number(TABLE_SPREAD))))
+    return mu, both(b, "and", both(b, "and", above, below), smooth)
+
+
 def table_definition(b: Lines, name: str) -> list[str]:
     """The function of eta, a nu for each lane, the one that is common, and the table, which gives the sums."""
     several, number, both = conway_maxwell.several(b), b.number, conway_maxwell.both
-    mu = b.function("exp", "%eta")
-    inside = both(b, "and", b.compare("oge", "%eta", number(TABLE_FROM)), b.compare("olt", "%eta", number(TABLE_TO)))
-    smooth = b.compare("ole", "%nu", number(TABLE_NU))
-    smooth = both(b, "or", smooth, b.compare("oge", mu, b.mul("%nu", number(TABLE_SPREAD))))
-    inside = both(b, "and", both(b, "and", inside, smooth), b.compare("oeq", "%nu", "%common"))
+    mu, inside = within_cells(b)
+    inside = both(b, "and", inside, b.compare("oeq", "%nu", "%common"))
     conway_maxwell.branch(b, conway_maxwell.all_lanes(b, inside), "look", "sums")
     conway_maxwell.begin(b, "sums")
     conway_maxwell.give(b, conway_maxwell.all_of_the_sums(b, "conway_nodes", "%eta", "%nu"))

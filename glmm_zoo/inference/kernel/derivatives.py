@@ -60,6 +60,9 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
             return tuple((x, E("mul", g, slope)) for x, slope in zip(node.args[1::2], node.args[2::2], strict=True))
         case "log_rising":
             return ((b, E("mul", g, E("rising_slope", *node.args))),)
+        case "count_below" | "count_at_least":
+            by_eta, by_size = (E(f"{node.op}_by_{of}", *node.args) for of in ("eta", "size"))
+            return (b, E("mul", g, by_eta)), (c, E("mul", g, by_size))
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from glmm_zoo.families.conway_maxwell import CLOSE, CLOSER
-from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, log_gamma_table, rising
+from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, count_tails, log_gamma_table, rising
 
 
 def hexadecimal(value: float) -> str:
@@ -250,6 +250,10 @@ LARGE_FUNCTIONS: dict[str, Callable[[Lines, str], list[str]]] = {
     "conway_nodes": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSER),
     "rising": rising.rising_definition,
     log_gamma_table.NAME: log_gamma_table.definition,
+    **{tail + of: count_tails.tail_definition for tail in count_tails.TAILS for of in ("", count_tails.OF_ONE)},
+    count_tails.COEFFICIENTS: count_tails.coefficients_definition,
+    count_tails.FRACTION: count_tails.fraction_definition,
+    count_tails.RECIPROCALS: count_tails.reciprocals_definition,
     "conway_table": conway_table.table_definition,
     "conway_plane": conway_plane.plane_definition,
     conway_plane.FILL: conway_plane.fill_definition,

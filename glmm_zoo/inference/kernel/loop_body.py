@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, rising
+from glmm_zoo.families.conway_maxwell import MANY_ROWS
+from glmm_zoo.inference.kernel import conway_maxwell, conway_plane, conway_table, count_tails, rising
 from glmm_zoo.inference.kernel.expression import PREDICATES, PRODUCTS, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
@@ -73,6 +74,9 @@ class LoopBody:
 
     def _table(self, n: Node) -> list[str]:
         """The memory of the table that an operation has."""
+        if n.op.startswith(count_tails.TAILS):
+            one = n.args[2].domain is None and n.args[2].op != "number" and (n.domain or 0) >= MANY_ROWS
+            return [self.emitter.scratch(count_tails.TABLE_SIZE)] if one else []
         if n.op not in conway_maxwell.RESULTS:
             return []
         return [self.emitter.scratch(conway_table.SIZE if len(n.args) == 3 else conway_plane.PLANE_SIZE)]
@@ -163,6 +167,8 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b.compare(_COMPARE[op], *args)
         case _ if op in rising.RISING:
             return rising.one_of_both(b, op, *args)
+        case _ if op.startswith(count_tails.TAILS):
+            return count_tails.one_of_them(b, op, args)
         case _ if op in conway_maxwell.RESULTS:
             of = {2: "conway", 3: "conway_plane", 4: "conway_table"}[len(args)]
             return conway_maxwell.all_of_the_sums(b, of, *args)[conway_maxwell.RESULTS.index(op)]

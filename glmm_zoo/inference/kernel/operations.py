@@ -322,6 +322,10 @@ def _rising(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     return t.elementwise(partial(t.E, "rising_slope" if op.slope else "log_rising"), inputs)
 
 
+def _count_tail(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(partial(t.E, "count_at_least" if op.at_least else "count_below"), inputs[:-1])
+
+
 def _known_slopes(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     return t.elementwise(partial(t.E, "known_slopes"), inputs)
 
@@ -357,7 +361,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "Recurrence": _recurrence, "PredictedVariance": _recurrence, "BandSolved": _band, "BandTimes": _band, "MeanSurvival": _mean_survival,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
-    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising, "KnownSlopes": _known_slopes,
+    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising, "KnownSlopes": _known_slopes, "CountTail": _count_tail,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip
