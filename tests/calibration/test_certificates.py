@@ -18,7 +18,7 @@ from glmm_zoo import registry
 from glmm_zoo.calibration import certify as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration
 from glmm_zoo.calibration.certify import certify, design_model, designs
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.qualification import operation
@@ -94,15 +94,15 @@ def test_the_command_line_certifies_and_says_what_departs(
     planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["certify", "poisson", "gamma", "--out", str(planted)]
-    assert app(words, result_action="return_value") == ExitCode.DONE
+    assert app_of()(words, result_action="return_value") == ExitCode.DONE
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("Calibrated: 1,000 simulated data sets of") == 2 and (planted / "gamma.json").exists()
     monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
-    assert app(["certify", "lognormal", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["certify", "lognormal", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
     said = " ".join(capsys.readouterr().out.split())
     assert "Found not to be calibrated" in said and "smallest p 0.000, of 'u_id[P1, Intercept]'" in said
     monkeypatch.setattr(module, "designs", lambda: {name: designs()[name] for name in ("poisson", "gamma", "beta")})
-    assert app(["certify", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["certify", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
     assert (planted / "beta.json").exists()  # of which there was none
 
 
@@ -181,7 +181,7 @@ def test_a_certificate_of_the_package_is_of_its_design_and_whole(found: Certific
     assert (found.schema, found.formula) == (certificate.CERTIFICATE_SCHEMA, design.formula)
     assert 300 <= found.simulations <= design.simulations
     assert found.priors == spec["priors"] and found.data_sha256 == spec["data"]["sha256"]
-    command, bound, _ = app.parse_args(shlex.split(found.command)[1:], exit_on_error=False)
+    command, bound, _ = app_of().parse_args(shlex.split(found.command)[1:], exit_on_error=False)
     assert command.__name__ == "certify" and bound.args == (found.design,)
     assert bound.arguments.get("n") in ({None} if found.simulations == design.simulations else {found.simulations})
     assert found.calibrated is (found.p_adjusted >= 0.01) and found.commit and found.seconds > found.simulations / 100
