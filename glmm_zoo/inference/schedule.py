@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
 from glmm_zoo.results.parameter_statistics import LEAST_DRAWS
 from glmm_zoo.results.storage import random_effect_variables
+from glmm_zoo.tables.memory import give_back_what_is_free
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -33,6 +34,7 @@ MOST_KEPT = 5e7  # numbers in memory
 TUNE_ON = 100  # warm-up draws where a chain goes on from draws
 TARGET_ON = 0.7  # of the acceptance probability where it does so in coordinates estimated from draws, if none was given
 FEWEST = 100  # draws of each chain that are made at once where a number of effective ones is wanted
+_MUCH = 8e6  # bytes of draws
 MARGIN = 1.1  # times as many draws as it seems to take
 
 
@@ -75,7 +77,7 @@ def sample_with_retries(
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
     next as long as a transition diverged. `elsewhere` makes the chains of a run where they are not made here."""
     first, *others = TARGETS if settings.target_accept is None else [settings.target_accept]
-    sample = partial(nuts.sample, progress=progress, kept=kept, elsewhere=elsewhere)
+    sample = partial(_part, progress=progress, kept=kept, elsewhere=elsewhere)
     sampled = _sample_once(model, compiled, settings, first, sample, recording)
     for target in others:
         if sampled.draws.interrupted or not sampled.draws.divergences:
@@ -86,6 +88,14 @@ def sample_with_retries(
         again = _sample_once(model, compiled, settings, target, sample, recording)
         sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws), runs=[*sampled.runs, *again.runs])
     return sampled
+
+
+def _part(*arguments: Any, **keywords: Any) -> Draws:
+    """Draws by NUTS, after which there is no more in memory than they are."""
+    draws = nuts.sample(*arguments, **keywords)
+    if draws.x.nbytes > _MUCH:
+        give_back_what_is_free()
+    return draws
 
 
 def _sample_once(

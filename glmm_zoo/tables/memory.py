@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import math
 import os
@@ -34,6 +35,12 @@ def available_memory() -> float:
 def in_gigabytes(size: float) -> str:
     """`"1.5 GB"`, and of what no machine has the power of ten; an integer may be larger than any float."""
     return f"{size / 1e9:.1f} GB" if size < 10**15 else f"10^{round(math.log10(size) - 9)} GB"
+
+
+def give_back_what_is_free() -> None:
+    """Give the system memory that was freed. The GNU C library keeps most of it, in pieces between what is in use; others have no need."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _free_on_machine() -> float:
