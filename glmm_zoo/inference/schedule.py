@@ -34,7 +34,6 @@ MOST_KEPT = 5e7  # numbers in memory
 TUNE_ON = 100  # warm-up draws where a chain goes on from draws
 TARGET_ON = 0.7  # of the acceptance probability where it does so in coordinates estimated from draws, if none was given
 FEWEST = 100  # draws of each chain that are made at once where a number of effective ones is wanted
-_MUCH = 8e6  # bytes of draws
 MARGIN = 1.1  # times as many draws as it seems to take
 
 
@@ -93,8 +92,7 @@ def sample_with_retries(
 def _part(*arguments: Any, **keywords: Any) -> Draws:
     """Draws by NUTS, after which there is no more in memory than they are."""
     draws = nuts.sample(*arguments, **keywords)
-    if draws.x.nbytes > _MUCH:
-        give_back_what_is_free()
+    give_back_what_is_free(draws.x.nbytes)
     return draws
 
 
