@@ -440,7 +440,7 @@ def test_commands_import_only_what_they_need() -> None:
     """What these import more, every start of theirs would pay for."""
     fit = ["fit", "hierarchical_logistic", "good.csv", "--formula", "y ~ x + (1 | g)", "--out", "a.nc", "--seed", "1"]
     commands = [
-        ([*fit, "--draws", "100", "--tune", "100", "--chains", "2", "--thin", "1"], LARGE),
+        ([*fit, "--draws", "1000", "--tune", "300", "--chains", "4", "--thin", "1"], LARGE),
         (["check", "a.nc"], LARGE | SAMPLING | {"formulaic", "scipy", "asyncio"}),
         (["summary", "a.nc"], LARGE | SAMPLING),
         (["plot", "a.nc", "caterpillar"], SAMPLING),
