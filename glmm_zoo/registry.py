@@ -156,9 +156,15 @@ def _environment_problems() -> list[str]:
 @functools.cache
 def builders() -> Mapping[str, Builder]:
     """Every builder by name."""
-    return {path.stem: read_builder(path) for path in sorted((_PACKAGE / "builders").glob("[a-z]*.py"))}
+    return {name: read_builder(path) for name, path in _builder_files().items()}
 
 
+@functools.cache
+def _builder_files() -> Mapping[str, Path]:
+    return {path.stem: path for path in sorted((_PACKAGE / "builders").glob("[a-z]*.py"))}
+
+
+@functools.cache
 def read_builder(path: Path) -> Builder:
     """Read a builder's file: its docstring, its `ALIASES`, and its function, which has the name of the file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -185,6 +191,8 @@ def read_builder(path: Path) -> Builder:
 
 def find_builder(name: str) -> Builder | None:
     """The builder that has this name or alias; None where there is none."""
+    if name in _builder_files():  # then the other files need not be read
+        return read_builder(_builder_files()[name])
     return next((b for b in builders().values() if name == b.name or name in b.aliases), None)
 
 
@@ -308,7 +316,17 @@ def cards_folder() -> Path:
 @functools.cache
 def cards() -> Mapping[str, Card]:
     """Every card by name."""
-    return {path.parent.name: read_card(path) for path in sorted(cards_folder().glob("*/card.toml"))}
+    return {name: _own_card(name) for name in _card_files()}
+
+
+@functools.cache
+def _card_files() -> Mapping[str, Path]:
+    return {path.parent.name: path for path in sorted(cards_folder().glob("*/card.toml"))}
+
+
+@functools.cache
+def _own_card(name: str) -> Card:
+    return read_card(_card_files()[name])
 
 
 def card(name: str) -> Card:
@@ -319,9 +337,9 @@ def card(name: str) -> Card:
     InputError
         An unknown name, with the nearest one.
     """
-    if name not in cards():
+    if name not in _card_files():
         raise InputError(f"no card {name!r}{did_you_mean(name, cards()) or ';'} cards: {listing(cards(), 99)}")
-    return cards()[name]
+    return _own_card(name)
 
 
 def read_card(path: Path) -> Card:
@@ -347,8 +365,8 @@ def find_card_or_builder(model: str) -> Card | Builder:
     InputError
         A name of none of them, with the nearest name that is known; a card file that cannot be read.
     """
-    if model in cards():
-        return cards()[model]
+    if model in _card_files():
+        return _own_card(model)
     builder = find_builder(model)
     if builder is not None:
         return builder

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import glmm_zoo as zoo
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.refits.many import COLUMNS, read_manifest
@@ -77,7 +77,7 @@ def test_each_fit_is_made_once_and_one_that_fails_stops_no_other(
 
     (folder / "fits" / "first.nc").unlink()
     before = (folder / "fits" / "second.year.nc").stat().st_mtime_ns
-    assert app(["fit-many", "manifest.toml"], result_action="return_value") == ExitCode.FAILED
+    assert app_of()(["fit-many", "manifest.toml"], result_action="return_value") == ExitCode.FAILED
     printed = capsys.readouterr()
     assert "error: broken: " in printed.err and "second.year" in printed.out
     assert (folder / "fits" / "second.year.nc").stat().st_mtime_ns == before and (folder / "fits" / "first.nc").exists()

@@ -14,7 +14,7 @@ import xarray as xr
 from scipy import stats
 
 import glmm_zoo as zoo
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.refits.replay import Replay
@@ -44,7 +44,7 @@ def test_a_file_is_made_again_to_the_bit(file: Path, capsys: pytest.CaptureFixtu
     found = zoo.replay(zoo.load(file), progress=False)
     assert found.exact and found.agrees and not found.changed
     assert "the same bits" in found.sentence and (found.table[["mean_apart", "sd_apart"]] == 0).all(axis=None)
-    assert app(["replay", str(file)], result_action="return_value") == ExitCode.DONE
+    assert app_of()(["replay", str(file)], result_action="return_value") == ExitCode.DONE
     assert "the same bits" in capsys.readouterr().out
 
 
@@ -70,7 +70,7 @@ def test_another_prior_is_another_posterior(file: Path, tmp_path: Path, capsys: 
         content["spec"]["given"] = {"beta": "Normal(0, 0.01)"}
 
     target = zoo.save(changed(file, narrow), tmp_path / "other.nc")
-    assert app(["replay", str(target)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["replay", str(target)], result_action="return_value") == ExitCode.UNSOUND
     out = " ".join(capsys.readouterr().out.split())
     assert "the posteriors do not agree" in out and "beta[x] by" in out
 

@@ -101,16 +101,17 @@ def builder_example(builder: registry.Builder) -> str:
 
 def commands() -> dict[str, Any]:
     """The commands of the command line by name."""
-    from glmm_zoo.cli.commands import app
+    from glmm_zoo.cli.commands import app_of
 
+    app = app_of()
     return {name: app[name] for name in app if not name.startswith("-") and app[name].default_command}
 
 
 def all_commands() -> str:
     """An entry for each command, as its help has it: what it does, its arguments and options, an example."""
-    from glmm_zoo.cli.commands import app
+    from glmm_zoo.cli.commands import app_of
 
-    _, *rest = re.split(r"^#+ glmm-zoo (\S+)\n", app.generate_docs(), flags=re.MULTILINE)
+    _, *rest = re.split(r"^#+ glmm-zoo (\S+)\n", app_of().generate_docs(), flags=re.MULTILINE)
     helps = dict(zip(rest[::2], rest[1::2], strict=True))
     summaries = {n: inspect.cleandoc(c.default_command.__doc__).splitlines()[0] for n, c in commands().items()}
     rows = [f"| [`{name}`](#{name}) | {summary} |" for name, summary in summaries.items()]

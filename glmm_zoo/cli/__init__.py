@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.late import load_late
 from glmm_zoo.cli.terminal import say
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 from glmm_zoo.inference import interrupts
@@ -23,6 +24,7 @@ from glmm_zoo.tables.memory import memory_ran_out
 def main() -> None:
     """Entry point of the console script."""
     interrupts.listen()
+    load_late()
     sys.exit(with_rare_garbage_collection(lambda: run(sys.argv[1:])))
 
 
@@ -42,13 +44,13 @@ def run(tokens: list[str]) -> int:
     """Run one command and return its exit code (see `ExitCode`); every message for the user goes to standard error."""
     from cyclopts import CycloptsError
 
-    from glmm_zoo.cli.commands import app
+    from glmm_zoo.cli.commands import app_for
     from glmm_zoo.cli.spelling import as_typed, wrong_option
 
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=ZooWarning)
     try:
-        return app(tokens, exit_on_error=False, print_error=False) or ExitCode.DONE
+        return app_for(tokens)(tokens, exit_on_error=False, print_error=False) or ExitCode.DONE
     except CycloptsError as err:
         say(f"error: {wrong_option(err)}")
         return ExitCode.WRONG_INPUT

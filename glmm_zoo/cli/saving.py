@@ -15,6 +15,7 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results.parts import count_of_parts, discard_parts, how_to_go_on, parts_folder
+from glmm_zoo.tables.memory import give_back_what_is_free
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -112,6 +113,7 @@ def _reported(tree: xr.DataTree, target: Path, prob: float) -> int:
     from glmm_zoo.results import diagnostics
     from glmm_zoo.results.report import stored
 
+    give_back_what_is_free(tree.nbytes)
     verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
     with computing():
         report = terminal.full_report(tree, prob=prob, spell=as_typed)

@@ -6,12 +6,13 @@ import ast
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from glmm_zoo.cli.arguments import option_name
+from glmm_zoo.cli.commands import COMMANDS, command
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
@@ -27,24 +28,14 @@ _PARTS = re.compile(
 _TWICE = re.compile(r"(--[\w-]+(?: [^\s(),]+)?)(?: \(\1\)|, \1(?![\w-]))")
 
 
-_commands: dict[str, Callable[..., Any]] = {}
-
-
-def learn(commands: Mapping[str, Callable[..., Any]]) -> None:
-    """Take in the commands, whose names and options are then spelled."""
-    _commands.update(commands)
-    _options.cache_clear()
-
-
 def as_typed(text: str) -> str:
     """A message with the arguments of Python in the form of the command line: "per=" as "--per", "refit=True" as "--refit"."""
-    options = _options()
 
     def typed(found: re.Match[str]) -> str:
-        if found["command"] in _commands:
-            words = [_argument(part.strip(), options) for part in found["arguments"].split(",") if part.strip()]
+        if found["command"] in COMMANDS:
+            words = [_argument(part.strip(), _options()) for part in found["arguments"].split(",") if part.strip()]
             return " ".join(["glmm-zoo", found["command"], "FILE", *filter(None, words)])
-        if found["name"] in options:
+        if found["name"] and found["name"] in _options():
             return _option(found["name"], found["value"])
         if found["name"] and found["name"] in builder_options():
             value = _plain(found["value"]) if found["value"] else "..."
@@ -112,7 +103,7 @@ def builder_options() -> frozenset[str]:
 def _options() -> frozenset[str]:
     """The names of the options that are options of all commands that have them."""
     options, places = set[str](), set[str]()
-    for function in _commands.values():
+    for function in (command(name) for name in COMMANDS if not name.startswith("-")):
         for parameter in inspect.signature(function, eval_str=True).parameters.values():
             kinds = [kind for kind in get_args(parameter.annotation) if is_dataclass(kind)]
             if parameter.kind is not parameter.KEYWORD_ONLY:

@@ -26,7 +26,7 @@ _MOST_AXES = 3
 _WORTHWHILE, _MOST_POINTS = 0.5, 5000  # points times cells for each row, and at most
 _LAST = 1e-9  # of the largest value in any draw: the last two coefficients
 _ERROR = 1e-7  # of an average, by the same
-_ROWS_AT_ONCE, _AT_ONCE, _VALUES_AT_ONCE = 2_000_000, 8_000, 200_000  # numbers
+_ROWS_AT_ONCE, _AT_ONCE, _VALUES_AT_ONCE = 500_000, 8_000, 200_000  # numbers
 _BEND = 0.34  # 1 / sqrt(1 + v / 3): in that of the variance v a mean of the inverse logit is nearly a function of the mean alone
 
 type Place = tuple[str, frozenset[str]]  # "mean", "variance" or "covariance" of linear predictors

@@ -164,8 +164,7 @@ def _by_kernel(
 
         def by_draw(x: np.ndarray) -> list[np.ndarray]:
             out = np.zeros((len(x), ends[-1]))
-            for draw, result in zip(np.ascontiguousarray(x), out, strict=True):
-                run(draw, result)
+            run.of_rows(np.ascontiguousarray(x), out)
             parts = zip(ends[:-1], ends[1:], shapes_of_wanted, strict=True)
             return [out[:, a:b].reshape(len(x), *shape) for a, b, shape in parts]
 

@@ -35,6 +35,7 @@ from glmm_zoo.results import storage
 from glmm_zoo.results.about import KEY, About, stored_about
 from glmm_zoo.results.parts import parts_folder
 from glmm_zoo.results.report.stored import with_report
+from glmm_zoo.tables.memory import give_back_what_is_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,6 +166,7 @@ def fit(
         )
         if interrupted:
             raise Interrupted(tree, beside)
+        give_back_what_is_free(tree.nbytes)
         return with_report(tree)
 
 

@@ -14,6 +14,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,13 @@ _LONG = 120  # characters of what is not told
 LOOK = 0.2  # seconds after which it is seen that a chain has ended
 
 
+_version = cache(version)  # which reads a file of the package each time
+
+
 def versions(backend: str = "kernel") -> dict[str, str]:
     """Of Python, and of the packages that draws depend on."""
     packages = [p.replace("nutpie", "blackjax") for p in PACKAGES] if backend == "jax" else PACKAGES
-    return {"python": platform.python_version(), **{p: version(p) for p in packages}}
+    return {"python": platform.python_version(), **{p: _version(p) for p in packages}}
 
 
 def machine() -> str:

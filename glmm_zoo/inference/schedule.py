@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
 from glmm_zoo.results.parameter_statistics import LEAST_DRAWS
 from glmm_zoo.results.storage import random_effect_variables
+from glmm_zoo.tables.memory import give_back_what_is_free
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -75,7 +76,7 @@ def sample_with_retries(
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
     next as long as a transition diverged. `elsewhere` makes the chains of a run where they are not made here."""
     first, *others = TARGETS if settings.target_accept is None else [settings.target_accept]
-    sample = partial(nuts.sample, progress=progress, kept=kept, elsewhere=elsewhere)
+    sample = partial(_part, progress=progress, kept=kept, elsewhere=elsewhere)
     sampled = _sample_once(model, compiled, settings, first, sample, recording)
     for target in others:
         if sampled.draws.interrupted or not sampled.draws.divergences:
@@ -86,6 +87,13 @@ def sample_with_retries(
         again = _sample_once(model, compiled, settings, target, sample, recording)
         sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws), runs=[*sampled.runs, *again.runs])
     return sampled
+
+
+def _part(*arguments: Any, **keywords: Any) -> Draws:
+    """Draws by NUTS, after which there is no more in memory than they are."""
+    draws = nuts.sample(*arguments, **keywords)
+    give_back_what_is_free(draws.x.nbytes)
+    return draws
 
 
 def _sample_once(

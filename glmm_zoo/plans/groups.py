@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
@@ -211,13 +210,22 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         tuple(z),
         tuple(spreads),
         codes,
-        None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
+        _together(to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
         structure=terms[0][1].structure,
         student=terms[0][1].student,
         series=terms[0][1].series,
         shares={p.prefix: e.factor.shares for p, e in terms if e.factor.shares is not None},
     )
+
+
+def _together(to_zero: Sequence[np.ndarray]) -> np.ndarray | None:
+    """What leads the effects of all terms to zero; None where it leaves them as they are."""
+    if all(np.array_equal(T, np.eye(len(T))) for T in to_zero):
+        return None
+    from scipy.linalg import block_diag  # slow to import
+
+    return block_diag(*to_zero)
 
 
 def smooth_name(predictor: PredictorDesign, smooth: Smooth, what: str) -> str:

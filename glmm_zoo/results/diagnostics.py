@@ -178,8 +178,10 @@ def _kinds(moved: pd.DataFrame, spec: Mapping[str, Any], chains: int) -> tuple[_
     population = _Kind(moved[~effects], "parameter", RHAT, needed)
     if not effects.any():
         return (population,)
-    noise = noise_of_worst(int(effects.sum()), chains)
-    return population, _Kind(moved[effects], "random effect", np.sqrt(1 + (RHAT**2 - 1) * noise), needed / noise)
+    rows = moved[effects]
+    sound = (rows["r_hat"] < RHAT) & (rows[["ess_bulk", "ess_tail"]] >= needed).all(axis=1)
+    noise = 1.0 if sound.all() else noise_of_worst(len(rows), chains)  # at least 1, so that it is not asked for in vain
+    return population, _Kind(rows, "random effect", np.sqrt(1 + (RHAT**2 - 1) * noise), needed / noise)
 
 
 def _moved(tree: xr.DataTree, diagnostics: pd.DataFrame) -> tuple[pd.DataFrame, Iterator[Problem]]:

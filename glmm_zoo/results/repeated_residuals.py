@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.linalg import solve_triangular
 
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.residuals import residual_correlations
@@ -47,6 +46,8 @@ class RepeatedResiduals:
 
     def normalised(self) -> RepeatedResiduals:
         """z in place of the residuals."""
+        from scipy.linalg import solve_triangular  # slow to import
+
         observed, drawn = self.observed.copy(), self.drawn.copy()
         for rows in np.split(np.arange(len(self.subject)), np.flatnonzero(np.diff(self.subject)) + 1):
             L = np.linalg.cholesky(self.correlations[np.ix_(self.visit[rows], self.visit[rows])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import math
 import os
@@ -18,6 +19,7 @@ except ImportError:  # not on Windows
 # Of the address space of `fit`, `predict` and `report`: below it libraries that are loaded end the process, or wait for ever. Fits ended
 # at 1.95e9, none at 2.05e9.
 LEAST_LIMIT = 2e9
+_MUCH = 8e6
 _NEARLY_NONE = 4e8  # left below a limit, when a library cannot be loaded
 _SAID = (
     "failed to map segment",
@@ -34,6 +36,17 @@ def available_memory() -> float:
 def in_gigabytes(size: float) -> str:
     """`"1.5 GB"`, and of what no machine has the power of ten; an integer may be larger than any float."""
     return f"{size / 1e9:.1f} GB" if size < 10**15 else f"10^{round(math.log10(size) - 9)} GB"
+
+
+def give_back_what_is_free(kept: float) -> None:
+    """Give the system memory that was freed, beside so many bytes that are kept; for few bytes it is not worth the while.
+
+    The GNU C library keeps what is freed in pieces between what is in use. Other libraries have no such function.
+    """
+    if kept < _MUCH:
+        return
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _free_on_machine() -> float:

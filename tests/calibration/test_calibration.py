@@ -22,7 +22,7 @@ from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank, spread_of_kinds
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference.fit import fit_draws
@@ -248,7 +248,7 @@ def test_the_command_line_says_that_it_is_too_few(tmp_path: Path, capsys: pytest
         "--out",
         str(tmp_path / "c"),
     ]
-    code = app([*words, "--draws", "60", "--tune", "100", "--chains", "2"], result_action="return_value")
+    code = app_of()([*words, "--draws", "60", "--tune", "100", "--chains", "2"], result_action="return_value")
     assert code == ExitCode.UNSOUND and "too few to judge" in capsys.readouterr().out
     assert len((tmp_path / "c" / "simulations.jsonl").read_text().splitlines()) == 2
 

@@ -18,7 +18,7 @@ from glmm_zoo import registry
 from glmm_zoo.calibration import certify as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration
 from glmm_zoo.calibration.certify import certificate_from, certify, design_model, designs, repeat
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.qualification import operation
@@ -104,15 +104,15 @@ def test_the_command_line_certifies_and_says_what_departs(
     planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["certify", "poisson", "gamma", "--out", str(planted)]
-    assert app(words, result_action="return_value") == ExitCode.DONE
+    assert app_of()(words, result_action="return_value") == ExitCode.DONE
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("Calibrated: 1,000 simulated data sets of") == 2 and (planted / "gamma.json").exists()
     monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
-    assert app(["certify", "lognormal", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["certify", "lognormal", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
     said = " ".join(capsys.readouterr().out.split())
     assert "Found not to be calibrated" in said and "smallest p 0.000, of 'u_id[P1, Intercept]'" in said
     monkeypatch.setattr(module, "designs", lambda: {name: designs()[name] for name in ("poisson", "gamma", "beta")})
-    assert app(["certify", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["certify", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
     assert (planted / "beta.json").exists()  # of which there was none
 
 
@@ -197,13 +197,13 @@ def test_one_rank_that_is_other_is_told(
         monkeypatch.setattr(module, "calibrate", lambda model, n, place=place, **more: one_is_other(place))
         assert (repeat("poisson", folder=out) is not None) is same and (out / "poisson.json").exists() is same
     monkeypatch.setattr(module, "calibrate", lambda model, n, **more: one_is_other(0))
-    assert app(["certify", "--repeat", "--out", str(out)], result_action="return_value") == ExitCode.UNSOUND
+    assert app_of()(["certify", "--repeat", "--out", str(out)], result_action="return_value") == ExitCode.UNSOUND
     said = " ".join(capsys.readouterr().out.split())
     assert "poisson: the first 5 simulations have other ranks than those of the certificate" in said
     with pytest.raises(InputError, match="no certificate of 'gamma' whose simulations"):
         repeat("gamma", folder=out)
     with pytest.raises(InputError, match="--n 5 is of new certificates"):
-        app(["certify", "--repeat", "--n", "5"], result_action="return_value")
+        app_of()(["certify", "--repeat", "--n", "5"], result_action="return_value")
 
 
 def test_the_hash_is_of_the_sources_that_draws_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_a_certificate_of_the_package_is_of_its_design_and_whole(found: Certific
     assert (found.schema, found.formula) == (certificate.CERTIFICATE_SCHEMA, design.formula)
     assert 300 <= found.simulations <= design.simulations
     assert found.priors == spec["priors"] and found.data_sha256 == spec["data"]["sha256"]
-    command, bound, _ = app.parse_args(shlex.split(found.command)[1:], exit_on_error=False)
+    command, bound, _ = app_of().parse_args(shlex.split(found.command)[1:], exit_on_error=False)
     assert command.__name__ == "certify" and bound.args == (found.design,)
     assert bound.arguments.get("n") in ({None} if found.simulations == design.simulations else {found.simulations})
     assert found.calibrated is (found.p_adjusted >= 0.01) and found.commit and found.seconds > found.simulations / 100

@@ -13,7 +13,7 @@ from scipy import stats
 import glmm_zoo as zoo
 from glmm_zoo.calibration.operating import OperatingCharacteristics
 from glmm_zoo.calibration.study import Decision, Study, Truth, fixed_values, read_study
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 
@@ -138,7 +138,7 @@ def test_a_study_goes_on_and_its_table_is_that_of_its_records(
     path = several(tmp_path)
     whole = zoo.simulate(path, 2, folder=tmp_path / "whole")
     zoo.simulate(path, 1, folder=tmp_path / "cut")
-    code = app(["simulate", str(path), "--n", "2", "--out", str(tmp_path / "cut")], result_action="return_value")
+    code = app_of()(["simulate", str(path), "--n", "2", "--out", str(tmp_path / "cut")], result_action="return_value")
     said = " ".join(capsys.readouterr().out.split())
     assert code == ExitCode.DONE and "P(beta[treat] > 0) > 0.975" in said and "type-I error" in said
     assert "And decided for an effect, P(difference of means < 1) > 0.9" in said

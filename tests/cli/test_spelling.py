@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import glmm_zoo.cli.commands  # noqa: F401 (whose options are spelled)
 from glmm_zoo.cli import run
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.spelling import as_typed

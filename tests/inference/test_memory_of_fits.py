@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 import tracemalloc
@@ -93,3 +94,23 @@ def test_a_fit_takes_twice_what_it_keeps(tmp_path: Path) -> None:
     peak, kept = measured(10_000, 1000)
     data = 8 * 10_000 * 6  # six columns
     assert peak - base < 3 * data + 2 * kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have no such function")
+def test_what_was_freed_between_what_is_in_use_is_given_back() -> None:
+    code = """
+import sys
+from pathlib import Path
+from glmm_zoo.tables.memory import give_back_what_is_free
+resident = lambda: 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+blocks = [bytearray(60_000) for _ in range(1000)]
+blocks = blocks[-1:]
+before = resident()
+give_back_what_is_free(1e6)
+few = before - resident()
+give_back_what_is_free(1e8)
+print(few, before - resident())
+"""
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    few, much = map(int, found.split())
+    assert few < 2e6 and much > 4e7

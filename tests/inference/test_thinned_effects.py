@@ -17,6 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.inference import datatree
 from glmm_zoo.inference.moments import BatchMeans, Moments, batch_length, pooled_moments
 from glmm_zoo.results import storage
+from glmm_zoo.results.whole_fit import reading
 
 ASKED: dict[str, Any] = {"draws": 100, "tune": 100, "chains": 2, "thin": 1, "seed": 3, "progress": False}
 FORMULA = "y ~ x + (1 + x | site)"
@@ -57,6 +58,19 @@ def test_what_is_kept_is_what_all_draws_say(whole: xr.DataTree, thinned: xr.Data
         np.testing.assert_allclose(moments.sel(statistic="sd"), draws.std("sample", ddof=1), rtol=1e-9)
     told = [note for note in storage.metadata(thinned)["spec"]["notes"] if "25 draws of each chain are kept" in note]
     assert len(told) == 1 and str(zoo.check(thinned))
+
+
+def test_effects_that_are_kept_elsewhere_hide_no_other_error(thinned: xr.DataTree) -> None:
+    @reading
+    def fails(tree: xr.DataTree) -> None:
+        raise ValueError("a fault of ours")
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        fails(thinned)
+    damaged = thinned.copy()
+    damaged["group_effects"] = damaged["group_effects"].to_dataset().drop_vars("u_site_at_means")
+    with pytest.raises(zoo.InputError, match=r"no posterior\['u_site_at_means'\]"):
+        fails(damaged)
 
 
 def test_the_summary_has_quantiles_of_the_draws_kept(whole: xr.DataTree, thinned: xr.DataTree) -> None:

@@ -16,7 +16,7 @@ from reference_posteriors import PRIORS, REFERENCES, reference
 from rows import visits
 
 import glmm_zoo as zoo
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.qualification import cases, installation, operation, qualify
@@ -228,7 +228,7 @@ def test_a_users_case_and_its_wrong_number(tmp_path: Path, capsys: pytest.Captur
     """The number is the mean of log k, near enough; the exit code and both files say whether it was found."""
     right = 'comparison = "x"\nmeasure = "difference"\nvalue = 0\nwithin = 1000'
     path, out = case_file(tmp_path, right), tmp_path / "dossier"
-    code = app(["qualify", "--out", str(out), "--case", str(path)], result_action="return_value")
+    code = app_of()(["qualify", "--out", str(out), "--case", str(path)], result_action="return_value")
     said = capsys.readouterr().out
     assert code == ExitCode.DONE and "passed" in said
     record = json.loads((out / "qualification.json").read_text())
@@ -240,7 +240,7 @@ def test_a_users_case_and_its_wrong_number(tmp_path: Path, capsys: pytest.Captur
     )
     with pytest.raises(InputError, match="exists; use --overwrite"):
         zoo.qualify(out, [path])
-    code = app(["qualify", "--out", str(out), "--case", str(path), "--overwrite"], result_action="return_value")
+    code = app_of()(["qualify", "--out", str(out), "--case", str(path), "--overwrite"], result_action="return_value")
     assert code == ExitCode.UNSOUND
     said = capsys.readouterr().out
     assert "2 of 4 checks failed" in said and "no parameter 'bta'" in said

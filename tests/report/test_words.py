@@ -20,7 +20,7 @@ from rows import ROWS, Row
 from scipy import integrate
 
 import glmm_zoo as zoo
-from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.commands import app_of
 from glmm_zoo.cli.fit import read_request
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.inference.datatree import data_groups
@@ -273,7 +273,7 @@ def test_the_command_asks_for_the_same_fit(row: Row) -> None:
     command = reproduce(tree, "a b.nc").command.split("\nglmm-zoo report")[0]
     tokens = shlex.split(command.replace("\\\n", " "))
     assert tokens[:2] == ["glmm-zoo", "fit"] and tokens[-1] == "a b.nc"
-    _, bound, _ = app.parse_args(tokens[1:], exit_on_error=False, print_error=False)
+    _, bound, _ = app_of().parse_args(tokens[1:], exit_on_error=False, print_error=False)
     model_name, data, *_ = bound.args
     keywords = bound.kwargs
     request = read_request(
@@ -388,8 +388,8 @@ def test_what_is_not_done_says_a_command_that_there_is(trial: xr.DataTree) -> No
         for item in checklist(described(model_of(row.name)), set(), "x.nc"):
             for command in re.findall(r"`glmm-zoo (.*?)`", item.where):
                 tokens = shlex.split(command)
-                if tokens[0] in app:
-                    app.parse_args(tokens, exit_on_error=False, print_error=False)
+                if tokens[0] in app_of():
+                    app_of().parse_args(tokens, exit_on_error=False, print_error=False)
                 else:
                     assert tokens[0] in ("sensitivity", "prior", "plot"), command
 

@@ -33,10 +33,16 @@ class Function:
 
     def __call__(self, x: np.ndarray, out: np.ndarray) -> float:
         """Fill `out`, zeros at first, and return the value; both are contiguous vectors of doubles."""
+        return self.of_rows(x[None], out[None])
+
+    def of_rows(self, x: np.ndarray, out: np.ndarray) -> float:
+        """Fill each row of `out` (rows, m) from that of `x` (rows, n) in turn; the value is that of the last one."""
         value = ctypes.c_double()
-        status = self._call(len(x), x.ctypes.data, out.ctypes.data, ctypes.addressof(value), self.table.ctypes.data)
-        if status == NO_MEMORY:
-            raise MemoryError(out_of_memory(len(x)))
+        at, to, told, table = x.ctypes.data, out.ctypes.data, ctypes.addressof(value), self.table.ctypes.data
+        for row in range(len(x)):
+            status = self._call(x.shape[1], at + row * x.strides[0], to + row * out.strides[0], told, table)
+            if status == NO_MEMORY:
+                raise MemoryError(out_of_memory(x.shape[1]))
         return value.value
 
 

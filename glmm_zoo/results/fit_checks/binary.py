@@ -36,8 +36,6 @@ def calibration(rows: PredictedRows) -> CalibrationBins | None:
     Under each draw rows are sorted into bins by their probabilities there, and their sums compared with those (a realized discrepancy;
     Gelman, Meng & Stern 1996). Probabilities that have followed a row's own outcome, as means over the draws have, look too mild.
     """
-    from scipy.special import chdtrc
-
     bins = min(BINS, len(rows.y) // ROWS_IN_BIN)
     few = rows.at_most(CALIBRATION_DRAWS)
     if bins < 3 or few.log_p is None:
@@ -54,6 +52,8 @@ def calibration(rows: PredictedRows) -> CalibrationBins | None:
     events, expected, variance = np.moveaxis(np.array([sums(log_p) for log_p in few.log_p]), 1, 0)  # (draws, bins) each
     if np.mean(expected[:, -1] / sizes[-1] - expected[:, 0] / sizes[0]) < 2 * np.sqrt(variance.max()) / sizes.min():
         return None
+    from scipy.special import chdtrc  # slow to import
+
     distance = ((events - expected) ** 2 / np.maximum(variance, 1e-9)).sum(axis=1)
     sd = np.sqrt(variance.mean(axis=0)) / sizes
     p = float(np.mean(chdtrc(bins, distance)))

@@ -52,10 +52,10 @@ def above(rows: PredictedRows) -> np.ndarray:
 
 def usual_number(of: int, share: float) -> int:
     """The most of so many that lie outside in 95 % of the cases, each with probability `share`."""
-    from scipy.special import bdtrc
-
-    k = np.arange(of + 1)
-    return int(k[bdtrc(k, of, share) <= 1 - WITHIN][0])
+    k = np.arange(1, of + 1)
+    # from one probability of the binomial distribution to the next
+    steps = np.log((of - k + 1) / k * share / (1 - share))
+    return int(np.argmax(np.cumsum(np.exp(of * np.log1p(-share) + np.append(0.0, np.cumsum(steps)))) >= WITHIN))
 
 
 def p_words(p: float) -> str:
