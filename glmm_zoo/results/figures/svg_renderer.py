@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,10 +135,29 @@ class SvgRenderer(RendererBase):
             anchor = np.array([anchor_x, self.height - anchor_y])
             x, y = anchor + down * (down @ (np.array([x, y]) - anchor))
             style["text-anchor"] = _ANCHORS[mtext.get_horizontalalignment()]
-        at = f'x="{_px(x)}" y="{_px(y)}"'
-        if angle:
-            at += f' transform="rotate({-angle:g} {_px(x)} {_px(y)})"'
-        self.elements.append(f"<text {at}{self._named(style)}>{escape(s, quote=False)}</text>")
+        turned = f' transform="rotate({-angle:g} {_px(x)} {_px(y)})"' if angle else ""
+        self._write(x, y, s, style, turned)
+
+    def draw_labels(self, x: Sequence[float], y: Sequence[float], labels: Sequence[Label], colour: str) -> None:
+        """Labels at points (n,) in px, as `draw_text` draws them, without an artist for each."""
+        for at_x, at_y, label in zip(x, y, labels, strict=True):
+            style = {"fill": _VARIABLE.get(colour, colour), "font-size": f"{label.size:g}px"}
+            if len(label.lines) == 1:  # which the reader's font is anchored for
+                style["text-anchor"] = _ANCHORS[label.ha]
+            for line_x, line_y, line in label.lines:
+                self._write(at_x + line_x * (len(label.lines) > 1), self.height - (at_y + line_y), line, style)
+
+    def draw_marks(self, x: Sequence[float], y: Sequence[float], mark: np.ndarray, colour: str, width: float) -> None:
+        """Lines from points (n,) in px to the `mark` (2,) beside each, upwards."""
+        seen = _VARIABLE.get(colour, colour)
+        style = {"fill": seen, "stroke": seen, "stroke-width": _px(width, 2)}
+        named, outline = self._named(style), (np.array([[0.0, 0.0], mark]), [1, 2])
+        for at_x, at_y in zip(x, y, strict=True):
+            self._draw(named, outline, at_x, at_y)
+
+    def _write(self, x: float, y: float, text: str, style: dict[str, str], turned: str = "") -> None:
+        at = f'x="{_px(x)}" y="{_px(y)}"{turned}'
+        self.elements.append(f"<text {at}{self._named(style)}>{escape(text, quote=False)}</text>")
 
     def _class(self, gc: GraphicsContextBase, face: Any) -> str | None:
         """The class of a shape as an attribute; None of one that is not seen."""
@@ -168,6 +188,45 @@ class SvgRenderer(RendererBase):
 
     def _named(self, style: dict[str, str]) -> str:
         return f' class="{self.styles.name(";".join(f"{name}:{value}" for name, value in style.items()))}"'
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words of a size in px, aligned to a point: where each line begins from there, upwards, and the box (2, 2) around them."""
+
+    size: float
+    ha: str
+    lines: tuple[tuple[float, float, str], ...]
+    box: np.ndarray
+
+
+class _Places(SvgRenderer):
+    """Keeps where lines of text are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.0, Stylesheet())
+        self.lines: list[tuple[float, float, str]] = []
+
+    def draw_text(self, gc: GraphicsContextBase, x: float, y: float, s: str, *_: Any, **__: Any) -> None:
+        self.lines.append((x, -y, s))
+
+
+@lru_cache(maxsize=4096)
+def label_of(words: str, size: float, ha: str, va: str) -> Label:
+    """Words as matplotlib places them; those that come again, as the numbers of axes do, are placed once."""
+    from matplotlib.text import Text
+
+    text, places = Text(0.0, 0.0, words, ha=ha, va=va, fontsize=size, parse_math=False), _Places()
+    text.set_figure(_figure())
+    text.draw(places)
+    return Label(size, ha, tuple(places.lines), text.get_window_extent(places).get_points())
+
+
+@cache
+def _figure() -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(dpi=72)
 
 
 @lru_cache(maxsize=4096)
