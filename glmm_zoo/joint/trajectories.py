@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +25,6 @@ from glmm_zoo.tables.columns import Column, Table
 LevelOfCopy = Callable[[np.ndarray, np.ndarray], np.ndarray]  # from a point's level and the number of its copy
 
 _SLOPE_STEP = 1e-4  # of the difference quotient of a slope, as a share of the follow-up
-_ONE = np.ones(1)  # stands for a column of ones, by which nothing is multiplied
 
 
 @dataclass(frozen=True)
@@ -59,18 +57,11 @@ class MarkerDesign:
                     eta = eta + beta[place] * matrix_product(np.ascontiguousarray(columns), shares)
         for group in groups:
             own = [k for k, owner in enumerate(group.owners) if owner == prefix]
-            for column, k in zip(self._columns[group.factor.name] if own else (), own, strict=True):
-                if column is not None:
+            for column, k in zip(self.z[group.factor.name].T if own else (), own, strict=True):
+                if column.any():
                     effect = value_of(group.name("u"))[self.level[group.factor.name], k]
-                    eta = eta + (effect if column is _ONE else column * effect)
-        return eta if isinstance(eta, np.ndarray) else eta + np.zeros(len(self.one))
-
-    @cached_property
-    def _columns(self) -> dict[str, list[np.ndarray | None]]:
-        """The columns of z by factor: None for one of zeros, `_ONE` for one of ones."""
-        return {
-            name: [None if not c.any() else _ONE if np.all(c == 1.0) else c for c in z.T] for name, z in self.z.items()
-        }
+                    eta = eta + (effect if np.all(column == 1.0) else column * effect)
+        return eta + np.zeros(len(self.one))
 
     def repeated(self, copies: int, factors: Collection[str], level_of_copy: LevelOfCopy) -> MarkerDesign:
         """Every point `copies` times, one after the other.

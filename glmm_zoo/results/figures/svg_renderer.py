@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +44,22 @@ def svg_of(figure: Figure, styles: Stylesheet) -> str:
         figure.draw(renderer)
     head = f'<svg viewBox="0 0 {width:g} {height:.0f}" aria-hidden="true" focusable="false">'
     return f"{head}{''.join(renderer.elements)}</svg>"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The points (n, 2) of a path in px, y upwards, and their codes."""
+
+    points: np.ndarray
+    codes: list[int]
+
+    @cached_property
+    def disc(self) -> tuple[float, float, float] | None:
+        """The centre and the radius of a disc; None of another shape."""
+        if self.codes != _DISC:
+            return None
+        (left, low), (right, high) = self.points.min(axis=0).tolist(), self.points.max(axis=0).tolist()
+        return (left + right) / 2, (low + high) / 2, (right - left) / 2
 
 
 class SvgRenderer(RendererBase):
@@ -82,30 +98,35 @@ class SvgRenderer(RendererBase):
         backend: Any = self  # which has these two for backends, without a type
         unique = [*backend._iter_collection_raw_paths(master_transform, paths, all_transforms)]
         outlines = {id(one): self._outline(*one) for one in unique}
+        classes: dict[Any, str | None] = {}
         for x, y, one, own, face in backend._iter_collection(gc, unique, *places_and_styles, **options):
-            self._draw(self._class(own, face), outlines[id(one)], float(x), float(y))
+            dashes = own.get_dashes()[1]
+            key = own.get_rgb(), own.get_linewidth(), own.get_alpha(), None if face is None else tuple(face)
+            key = *key, None if dashes is None else tuple(dashes)
+            if key not in classes:
+                classes[key] = self._class(own, face)
+            self._draw(classes[key], outlines[id(one)], float(x), float(y))
 
-    def _outline(self, path: Outline, transform: Transform) -> tuple[np.ndarray, list[int]]:
-        """The points (n, 2) of a path in px, y upwards, and their codes."""
+    def _outline(self, path: Outline, transform: Transform) -> _Shape:
         vertices = np.asarray(path.vertices, float)
         if path.should_simplify or not np.isfinite(vertices).all():
             cleaned = path.cleaned(transform, remove_nans=True, simplify=path.should_simplify, curves=True)
-            return np.asarray(cleaned.vertices), np.asarray(cleaned.codes).tolist()
+            return _Shape(np.asarray(cleaned.vertices), np.asarray(cleaned.codes).tolist())
         lines = [1, *[2] * (len(vertices) - 1)]
-        return transform.transform(vertices), lines if path.codes is None else np.asarray(path.codes).tolist()
+        codes = lines if path.codes is None else np.asarray(path.codes).tolist()
+        return _Shape(transform.transform(vertices), codes)
 
-    def _draw(self, named: str | None, outline: tuple[np.ndarray, list[int]], x: float, y: float) -> None:
+    def _draw(self, named: str | None, outline: _Shape, x: float, y: float) -> None:
         """An outline moved by (x, y) px, if it is seen."""
         if named is None:
             return
-        points, codes = outline
-        points = points * _FLIP + (x, self.height - y)
-        if codes == _DISC:
-            (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-            at = f'cx="{_px((left + right) / 2)}" cy="{_px((top + bottom) / 2)}" r="{_px((right - left) / 2)}"'
-            self.elements.append(f"<circle {at}{named}/>")
+        if outline.disc is None:
+            points = outline.points * _FLIP + (x, self.height - y)
+            self.elements.append(f'<path d="{_path_data(points, outline.codes)}"{named}/>')
         else:
-            self.elements.append(f'<path d="{_path_data(points, codes)}"{named}/>')
+            right, up, radius = outline.disc
+            at = f'cx="{_px(x + right)}" cy="{_px(self.height - y - up)}" r="{_px(radius)}"'
+            self.elements.append(f"<circle {at}{named}/>")
 
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
@@ -151,7 +172,7 @@ class SvgRenderer(RendererBase):
         """Lines from points (n,) in px to the `mark` (2,) beside each, upwards."""
         seen = _VARIABLE.get(colour, colour)
         style = {"fill": seen, "stroke": seen, "stroke-width": _px(width, 2)}
-        named, outline = self._named(style), (np.array([[0.0, 0.0], mark]), [1, 2])
+        named, outline = self._named(style), _Shape(np.array([[0.0, 0.0], mark]), [1, 2])
         for at_x, at_y in zip(x, y, strict=True):
             self._draw(named, outline, at_x, at_y)
 

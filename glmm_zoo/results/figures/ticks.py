@@ -34,6 +34,9 @@ class _Bare:
     majorTicks: Any = _NoTicks()  # noqa: N815 - matplotlib's names
     minorTicks: Any = _NoTicks()  # noqa: N815
 
+    def set_clip_path(self, path: Any, transform: Any = None) -> None:
+        """Nothing, since nothing of this axis is drawn; of matplotlib's it is a sixth of the time that axes take to be made."""
+
 
 class _Across(_Bare, XAxis):
     pass
@@ -51,6 +54,12 @@ class BareAxes(Axes):
         for sides, axis in (("bottom", "top"), self.xaxis), (("left", "right"), self.yaxis):
             for side in sides:
                 self.spines[side].register_axis(axis)
+
+    def tick_params(self, axis: Any = "both", **kwargs: Any) -> None:
+        """Nothing, as there are no ticks of matplotlib, which asks for this twice of each axes."""
+
+    def grid(self, visible: bool | None = None, which: Any = "major", axis: Any = "both", **kwargs: Any) -> None:
+        """Nothing: lines of a grid belong to ticks of matplotlib."""
 
 
 class Ticks(Artist):
