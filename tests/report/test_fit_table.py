@@ -192,6 +192,17 @@ def test_levels_are_compared_with_the_control_that_was_said() -> None:
     made = zoo.table(fit, "comparisons")
     expected = [zoo.comparisons(fit, "arm", contrast=pair).table for pair in (("a", "b"), ("c", "b"))]
     pd.testing.assert_frame_equal(made.data, pd.concat(expected, ignore_index=True))
+    asked = zoo.comparisons(fit, "arm")
+    pd.testing.assert_frame_equal(asked.table, made.data)
+    assert "arm a against b, c against b" in asked.sentence
+    assert list(zoo.comparisons(fit, "arm", contrast="sequential").table["contrast"].unique()) == ["b vs a", "c vs b"]
+    sentence, _ = answer_text(fit, answering(fit))
+    differences = made.data[made.data["measure"] == "difference"].set_index("contrast")["median"]
+    for other, contrast in (("drug", "a vs b"), ("c", "c vs b")):
+        amounts = re.search(rf"For {other} it was \*\*([−\d.]+)\*\*: \*\*([\d.]+)\*\* (higher|lower)", sentence)
+        assert amounts and float(amounts[2]) == pytest.approx(abs(differences[contrast]), abs=0.051), sentence
+        assert (amounts[3] == "lower") == (differences[contrast] < 0)
+    assert sentence.startswith("The mean pain was") and sentence.count("placebo") == 1
     labels = [label for _, label in rows_of(made)]
     assert labels[0] == "drug vs placebo" and labels[1].endswith("c vs placebo")
     means = zoo.table(fit, "means")

@@ -159,21 +159,21 @@ class SvgRenderer(RendererBase):
         turned = f' transform="rotate({-angle:g} {_px(x)} {_px(y)})"' if angle else ""
         self._write(x, y, s, style, turned)
 
-    def draw_labels(self, x: Sequence[float], y: Sequence[float], labels: Sequence[Label], colour: str) -> None:
+    def draw_labels(self, x: np.ndarray, y: np.ndarray, labels: Sequence[Label], colour: str) -> None:
         """Labels at points (n,) in px, as `draw_text` draws them, without an artist for each."""
-        for at_x, at_y, label in zip(x, y, labels, strict=True):
+        for at_x, at_y, label in zip(x.tolist(), y.tolist(), labels, strict=True):
             style = {"fill": _VARIABLE.get(colour, colour), "font-size": f"{label.size:g}px"}
             if len(label.lines) == 1:  # which the reader's font is anchored for
                 style["text-anchor"] = _ANCHORS[label.ha]
             for line_x, line_y, line in label.lines:
                 self._write(at_x + line_x * (len(label.lines) > 1), self.height - (at_y + line_y), line, style)
 
-    def draw_marks(self, x: Sequence[float], y: Sequence[float], mark: np.ndarray, colour: str, width: float) -> None:
+    def draw_marks(self, x: np.ndarray, y: np.ndarray, mark: np.ndarray, colour: str, width: float) -> None:
         """Lines from points (n,) in px to the `mark` (2,) beside each, upwards."""
         seen = _VARIABLE.get(colour, colour)
         style = {"fill": seen, "stroke": seen, "stroke-width": _px(width, 2)}
         named, outline = self._named(style), _Shape(np.array([[0.0, 0.0], mark]), [1, 2])
-        for at_x, at_y in zip(x, y, strict=True):
+        for at_x, at_y in zip(x.tolist(), y.tolist(), strict=True):
             self._draw(named, outline, at_x, at_y)
 
     def _write(self, x: float, y: float, text: str, style: dict[str, str], turned: str = "") -> None:
