@@ -130,7 +130,7 @@ class Ticks(Artist):
         words = [label_of(labels[k], self.size, *self._aligned(k)) for k in shown]
         renderer.draw_labels(x[shown], y[shown], words, self._colours[0])
         if self.along.label.get_text():
-            boxes = [Bbox(label.box + (x[k], y[k])) for k, label in zip(shown, words, strict=True)]
+            boxes = [Bbox(label.box + np.array([x[k], y[k]])) for k, label in zip(shown, words, strict=True)]
             self._place_title(boxes, [labels[k] for k in shown])
             self.along.label.draw(renderer)
 
