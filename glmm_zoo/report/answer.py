@@ -23,6 +23,7 @@ from glmm_zoo.estimands.fitted import (
     SURVIVAL,
     USUAL_DRAWS,
     FittedModel,
+    FittedOutcome,
     read_fitted,
 )
 from glmm_zoo.estimands.predictions import predictions, predictions_on
@@ -246,10 +247,13 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
 
 
 def _scales(model: FittedModel) -> list[str]:
-    """Further scales that belong to the answer of one outcome: zeros of counts that have more of them, categories."""
+    """Further scales that belong to the answer of one outcome; of several each may have its own."""
     outcome, *others = model.outcomes.values()
-    if others:  # which need not have these scales
-        return []
+    return [] if others else scales_of(outcome)
+
+
+def scales_of(outcome: FittedOutcome) -> list[str]:
+    """What is told of an outcome beside its mean: the categories of an ordered one, zeros of counts that have more of them."""
     if outcome.family.choice == "levels":
         return ["probability"]
     return ["zero", "positive"] if outcome.family.counted and {"zi", "never"} & {*outcome.parts, *outcome.own} else []
