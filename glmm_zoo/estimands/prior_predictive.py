@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError, check_kind, listing
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.prior_quantities import AT_MEANS, ROWS, PriorOfOutcome, PriorQuantity, hazard_ratios
 from glmm_zoo.estimands.wording import amount, of_outcome
@@ -115,12 +115,7 @@ def prior_predictive(
 
 
 def _check(model: Model, draws: int, seed: int, prob: float) -> None:
-    from glmm_zoo.graph.model import Model
-
-    if not isinstance(model, Model):
-        raise InputError(
-            f"prior_predictive takes a model that a builder of the zoo returned, not {type(model).__name__}"
-        )
+    check_kind("prior_predictive", model, "Model")
     if not (isinstance(draws, int) and draws >= _LEAST_DRAWS):
         raise InputError(f"draws must be a whole number >= {_LEAST_DRAWS}, not {draws!r}")
     if not (isinstance(seed, int) and seed >= 0):
