@@ -18,8 +18,7 @@ from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 from matplotlib.colors import rgb2hex, to_rgba
 from matplotlib.path import Path as Outline
 
-from glmm_zoo.results.figures.sheet import COLOURS
-from glmm_zoo.results.figures.svg import VARIABLES, Stylesheet
+from glmm_zoo.results.figures.svg import COLOURS, VARIABLES, Stylesheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmm_zoo.results.figures.sheet import COLOURS
-from glmm_zoo.results.figures.svg import Stylesheet
+from glmm_zoo.results.figures.svg import COLOURS, Stylesheet
 from glmm_zoo.results.figures.svg_renderer import svg_of
 
 
