@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import reprlib
 import warnings
@@ -140,3 +141,48 @@ def shown(value: Any) -> str:
         except ValueError:  # a whole number of thousands of digits
             return "a number of thousands of digits"
     return f"a {type(value).__name__}"
+
+
+_KINDS = {  # of what functions of the package hand on to each other, by class: what it is, and where it comes from
+    "Model": ("a model", "a builder makes one, such as zoo.poisson(data, formula)"),
+    "DataTree": ("a fit", "zoo.fit(model) samples one, zoo.load(path) reads one from a file"),
+    "Estimates": ("estimates", "zoo.predictions, zoo.comparisons and zoo.slopes return them"),
+    "FitTable": ("a table of a fit", "zoo.table(fit) returns one"),
+}
+
+
+def check_kind(taker: str, value: Any, kind: str) -> None:
+    """Refuse, in the name of the function `taker`, what is not of a `kind` that the package makes: "Model", "DataTree", "Estimates",
+    "FitTable".
+
+    Raises
+    ------
+    InputError
+        What it is, and where one of that kind comes from.
+    """
+    if kind not in _classes(value):
+        what, source = _KINDS[kind]
+        raise InputError(f"{taker} takes {what}, not {kind_words(value)}; {source}")
+
+
+def not_a_fit(value: Any) -> str:
+    """A sentence on what was given in place of a fit."""
+    what = kind_words(value)
+    lacks = "it has no 'glmm_zoo' attribute" if what == "a fit" else f"it is {what}"
+    return f"this is not a fit of glmm_zoo: {lacks}; {_KINDS['DataTree'][1]}"
+
+
+def kind_words(value: Any) -> str:
+    """`"a model"`, `"the text 'fits/x.nc'"`, `"a DataFrame"`: what a value is."""
+    known = next((_KINDS[name][0] for name in _classes(value) if name in _KINDS), None)
+    if known:
+        return known
+    if isinstance(value, str):
+        return f"the text {shown(value)}"
+    if isinstance(value, os.PathLike):
+        return f"the path {shown(os.fspath(value))}"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _classes(value: Any) -> list[str]:
+    return [c.__name__ for c in type(value).__mro__]

@@ -25,7 +25,7 @@ from glmm_zoo.calibration.data_sets import DrawnDataSet, data_set_of, draw_data_
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
-from glmm_zoo.errors import FitError, InputError, listing, plural
+from glmm_zoo.errors import FitError, InputError, check_kind, listing, plural
 from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.refits.spread import Workers
@@ -184,6 +184,7 @@ def calibrate(
         Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn, or of whose
         data the builder refuses a hundred draws in a row.
     """
+    check_kind("calibrate", model, "Model")
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")

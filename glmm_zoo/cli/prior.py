@@ -64,6 +64,6 @@ def prior(
     request = read_request(model, data, specification or ModelArguments(), SamplerArguments(), missing, prob)
     target = None if out is None else check_table_or_picture(out, overwrite=overwrite)
     built = request.model(request.tables(reading or Reading()))
-    found = prior_predictive(built, draws=draws, seed=seed, variable=of, prob=prob)
+    found = prior_predictive(built, draws=draws, seed=seed, variable=of, prob=prob, about=request.about)
     print_and_write(found, found.sentences, format, target)
     return ExitCode.DONE

@@ -85,6 +85,8 @@ class Question:
         """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows), where `rows` are coded already."""
         rows = self.outcome.coding.code(table, self.exposure) if rows is None else rows
         check_levels(rows, self.choice, table)
+        if (linear := self._linear(rows)) is not None:
+            return self.quantity.combine(weighted_predictor(linear, weights, self.draws.size)[None])
         averages = self._by_moments(rows, weights) if weights.shape[1] >= FEWEST_ROWS else None
         if averages is not None:
             return self.quantity.combine(averages)
@@ -101,6 +103,14 @@ class Question:
         integrated = self.quantity.interpolated and any(linear.random for linear in rows.values())
         block = _BLOCK_BETWEEN if integrated else _BLOCK
         return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, block // self.draws.size)))
+
+    def _linear(self, rows: dict[str, LinearRows]) -> LinearRows | None:
+        """The linear predictor where it is what is asked, and no level of a row matters: its average is that of its columns."""
+        alone = rows.get("") if len(rows) == 1 else None
+        if alone is None or not self.quantity.is_predictor or alone.unknown or alone.bounds:
+            return None
+        levels_matter = any(self.choice.of(t.effects.factor) not in ("population", "typical") for t in alone.random)
+        return None if levels_matter else alone
 
     def _by_moments(self, rows: dict[str, LinearRows], weights: sparse.csr_array) -> np.ndarray | None:
         """The weighted sums of very many rows; None where each must be computed, or that is as fast."""
@@ -243,6 +253,14 @@ def weighted_sums(
         total = np.zeros((*of_rows.shape[:2], weights.shape[0])) if start == 0 else total
         for k, of_one in enumerate(of_rows):
             total[k][:, cells] += (in_block[cells] @ of_one.T).T
+    return total
+
+
+def weighted_predictor(rows: LinearRows, weights: sparse.csr_array, size: int) -> np.ndarray:
+    """Weighted sums (S, cells) of a linear predictor without group effects, for `weights` (cells, m)."""
+    total = np.tile(weights @ rows.offset, (size, 1))
+    for columns, draws in rows.blocks:
+        total += draws @ (weights @ columns).T
     return total
 
 

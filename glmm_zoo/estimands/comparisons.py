@@ -18,7 +18,9 @@ from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, mea
 from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
+from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region
+from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -57,8 +59,8 @@ def comparisons(
     variables
         A column, or several that change together.
     contrast
-        "reference": each level of a factor against its reference, a number plus 1 (one of two values: the higher against the
-        lower); "pairwise"; "sequential": each level against the one before; a number to add; two values, of a number (from, to), of a
+        "reference": each level of a factor against its reference, or against the control where the words of the fit name one
+        (`About`), a number plus 1 (one of two values: the higher against the lower); "pairwise"; "sequential": each level against the one before; a number to add; two values, of a number (from, to), of a
         factor the first against the second, `("b", "a")`; or `{"age": 10}` by variable.
     measures
         Among "difference", "ratio", "odds_ratio", "nnt", of ordered categories "better", P(score of one > score of another) + half
@@ -88,9 +90,9 @@ def comparisons(
     model = read_fitted(tree, asked.draws, asked.scale)
     found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, list[str]]()
     all_settings: list[Setting] = []
-    by_variable = read_variables(variables, contrast)
+    by_variable, controls = read_variables(variables, contrast), control_said(tree)
     for of in model.outcome(asked.outcome, by_variable):
-        contrasts = along_courses(of, contrasts_of(of, by_variable), [*asked.at, *asked.averaging.by])
+        contrasts = along_courses(of, contrasts_of(of, by_variable, controls), [*asked.at, *asked.averaging.by])
         chosen = measures_of(of, asked.scale, measures)
         until = _horizon_of(horizon, asked, chosen)
         used[of.name] = [m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen]
@@ -107,6 +109,14 @@ def comparisons(
     words = sentence(all_settings, asked, of_fit=data is None, measures=used, of=compared(list(compared_all)))
     estimates = estimates_of(model, asked, found.rows, found.values, words, rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
+
+
+def control_said(tree: xr.DataTree) -> dict[str, str]:
+    """The level that others are compared with where the words of the fit name one, by its variable: what is asked about, or a trial's
+    treatment."""
+    about, options = about_of(tree), metadata(tree)["spec"]["options"]
+    variable = about.of or options.get("treatment")
+    return {str(variable): about.control} if variable and about.control else {}
 
 
 @dataclass(frozen=True)

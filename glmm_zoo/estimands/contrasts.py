@@ -152,8 +152,10 @@ def _names_of(variables: Any) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list[Contrast]:
-    """All contrasts of the variables that an outcome has.
+def contrasts_of(
+    outcome: FittedOutcome, by_variable: Mapping[str, Any], controls: Mapping[str, str] | None = None
+) -> list[Contrast]:
+    """All contrasts of the variables that an outcome has; "reference" compares with the level that `controls` has for a factor, if any.
 
     Raises
     ------
@@ -161,7 +163,7 @@ def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list
         Contrasts that cannot be made.
     """
     known = {name: asked for name, asked in by_variable.items() if name in outcome.coding.known}
-    changes = [_changes(outcome, name, asked) for name, asked in known.items()]
+    changes = [_changes(outcome, name, asked, (controls or {}).get(name)) for name, asked in known.items()]
     return [Contrast(together) for together in itertools.product(*changes)]
 
 
@@ -177,8 +179,8 @@ def levels_of(outcome: FittedOutcome, name: str) -> tuple[Value, ...] | None:
     return tuple(float(v) for v in values) if len(values) == 2 or is_label else None
 
 
-def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
-    """The changes of one variable."""
+def _changes(outcome: FittedOutcome, name: str, asked: Any, control: str | None = None) -> list[Change]:
+    """The changes of one variable, whose levels may have a control."""
     levels = levels_of(outcome, name)
     is_number = outcome.table[name].kind == "number" and name not in outcome.coding.levels
     if isinstance(asked, str) and asked in KINDS:
@@ -188,6 +190,8 @@ def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
             raise InputError(
                 f"contrast={asked!r} compares levels, and {name!r} is a number; give two values, contrast={{{name!r}: (from, to)}}"
             )
+        if asked == "reference" and not is_number:
+            levels = sorted(levels, key=lambda level: level != control)  # the control first, the others as they are
         return [Change(name, high, low) for high, low in _pairs(levels, asked)]
     if isinstance(asked, str) and (pair := re.fullmatch(r"\s*(.+?)\s+vs\.?\s+(.+?)\s*", asked)):
         return [_checked(outcome, Change(name, _typed(pair[1], is_number), _typed(pair[2], is_number)))]
@@ -197,7 +201,7 @@ def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
     asked = asked.tolist() if isinstance(asked, np.ndarray) else asked
     several = isinstance(asked, Sequence) and not isinstance(asked, str | bytes)
     if several and len(asked) == 1:
-        return _changes(outcome, name, asked[0])
+        return _changes(outcome, name, asked[0], control)
     if several and len(asked) == 2:
         first, second = (_typed(v, is_number) for v in asked)
         return [_checked(outcome, Change(name, second, first) if is_number else Change(name, first, second))]

@@ -20,6 +20,7 @@ import numpy as np
 from glmm_zoo.estimands.group_choice import covariance_root
 from glmm_zoo.families.baselines import for_cause
 from glmm_zoo.families.tensors import VariableLookup
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.history_likelihood import level_of_copy
 from glmm_zoo.plans.groups import Group
@@ -192,6 +193,11 @@ class RowHazards:
         causes, m = self.hazard.causes, len(self.effects.open)
         hazard = replace(self.hazard, groups=())
         log_h = np.empty((len(causes), len(draws), m, len(self.interval)))
+        if self.effects.shift is None and self._linear:
+            for of_cause, cause in zip(log_h, causes, strict=True):
+                of_points = integral.log_weight + self._log_hazards(integral, cause, value_of, draws)
+                of_cause[:] = of_points.reshape(of_cause.shape)
+            return np.exp(np.minimum(log_h, _LARGEST))
         for i, d in enumerate(draws):
             at = _at_draw(value_of, d)
             for of_cause, cause in zip(log_h, causes, strict=True):
@@ -201,6 +207,38 @@ class RowHazards:
                     of_effects = np.einsum("msjq,j->msq", self.per_effect, for_cause(at("assoc"), cause))
                     of_cause[i] += np.einsum("msq,mq->ms", of_effects, self.effects.shift[d])
         return np.exp(np.minimum(log_h, _LARGEST))
+
+    @property
+    def _linear(self) -> bool:
+        """Whether the log hazard is made of products of columns and coefficients alone, of these and the association terms."""
+        markers = (self.hazard.trajectories[term.outcome].part.main for term in self.hazard.terms)
+        steps = any(marker.population.monotonic for marker in markers)
+        return not (steps or self.hazard.events.frailty or self.hazard.baseline.kind == "weibull")
+
+    def _log_hazards(
+        self, integral: HazardIntegral, cause: int | None, value_of: VariableLookup, draws: np.ndarray
+    ) -> np.ndarray:
+        """`HazardModel.log_hazard` (b, N) of these draws without group effects, all draws in one product."""
+        points, events, baseline = integral.points[0], self.hazard.events, self.hazard.baseline
+
+        def coefficients(name: str, cause: int | None = None) -> np.ndarray:
+            return for_cause(value_of(name)[draws], cause).reshape(len(draws), -1)
+
+        log_h = coefficients(baseline.variable, cause) @ baseline.basis(points.t).T
+        if events.covariates.labels:
+            log_h += coefficients("surv_beta", cause) @ events.covariates.values[points.row].T
+        if events.offset is not None:
+            log_h += events.offset[points.row]
+        alpha = coefficients("assoc", cause)
+        for j, (term, designs) in enumerate(zip(self.hazard.terms, points.designs, strict=True)):
+            part, design = self.hazard.trajectories[term.outcome].part, designs[0]
+            eta = np.zeros((len(draws), len(points.t)))
+            if part.main.population.intercept:
+                eta += coefficients(prefixed(part.prefix, "Intercept")) * design.one
+            if design.X.shape[1]:
+                eta += coefficients(prefixed(part.prefix, "beta")) @ design.X.T
+            log_h += alpha[:, j : j + 1] * (eta if term.by is None else eta * term.by[points.row])
+        return log_h
 
     def _of_log_linear_form(
         self, integral: HazardIntegral, draws: np.ndarray, value_of: VariableLookup

@@ -38,7 +38,7 @@ def loo_compare(trees: Mapping[str, xr.DataTree], *, level: str | None = None) -
     """
     from arviz_stats.loo import compare
 
-    if not isinstance(trees, Mapping) or len(trees) < 2:
+    if not isinstance(trees, Mapping) or isinstance(trees, xr.DataTree) or len(trees) < 2:
         raise InputError("loo_compare takes two fits or more by name, {'a': tree, 'b': tree}")
     digests = {name: _digest(tree) for name, tree in trees.items()}
     first = next(iter(trees))

@@ -14,15 +14,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError, check_kind, listing
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.prior_quantities import AT_MEANS, ROWS, PriorOfOutcome, PriorQuantity, hazard_ratios
-from glmm_zoo.estimands.wording import amount, of_outcome
+from glmm_zoo.estimands.prior_words import PriorWords
+from glmm_zoo.estimands.wording import amount
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.inference.said import Words, words_of
+from glmm_zoo.results.about import KEY, stored_about
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
 from glmm_zoo.results.numbers import estimate_text, nominal, percent, rough
+from glmm_zoo.results.storage import metadata, write_metadata
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,11 +57,14 @@ class PriorPredictive:
         The same in words, with what to change where the priors say nearly nothing, or are nearly certain.
     draws
         `value` (draw, quantity), with the columns that say what a quantity is as coordinates.
+    words
+        What the picture calls the rows of the first outcome, and each contrast, by its name in the column `of`.
     """
 
     table: pd.DataFrame
     sentences: tuple[str, ...]
     draws: xr.Dataset
+    words: Mapping[str, str]
 
     def __repr__(self) -> str:
         return "\n\n".join([*self.sentences, self.table.to_string(index=False, float_format="%.3g", na_rep="-")])
@@ -65,7 +72,7 @@ class PriorPredictive:
     @property
     def picture(self) -> Picture:
         """The prior of rows' risks, rates or means, and of what the variable changes."""
-        return prior_predictive_picture(self.table, self.draws, self.sentences)
+        return prior_predictive_picture(self.table, self.draws, self.sentences, self.words)
 
     def plot(self) -> Figure:
         """The picture as a figure of matplotlib."""
@@ -73,7 +80,13 @@ class PriorPredictive:
 
 
 def prior_predictive(
-    model: Model, *, draws: int = 1000, seed: int = 0, variable: str | None = None, prob: float = 0.95
+    model: Model,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    variable: str | None = None,
+    prob: float = 0.95,
+    about: Words | None = None,
 ) -> PriorPredictive:
     """What the priors say of risks, rates, means and differences before the data.
 
@@ -86,41 +99,43 @@ def prior_predictive(
     seed
         The same seed gives the same draws.
     variable
-        The variable whose effect is told; by default the treatment, else the first one of the formula. Of a number with more than
-        two values it is the effect of one standard deviation more.
+        The variable whose effect is told; by default the one that the words name, else the treatment, else the first one of the
+        formula. Of a number with more than two values it is the effect of one standard deviation more.
     prob
         Probability inside the equal-tailed intervals.
+    about
+        What is said of the model in words, as in `fit`; by default what its card says.
 
     Raises
     ------
     InputError
-        Arguments out of range, a variable that the model does not have.
+        Arguments out of range, a variable that the model does not have, words about nothing in it.
     """
     _check(model, draws, seed, prob)
+    said, _ = words_of(model, about)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exp of a number of a wide prior may be infinite
         tree = prior_as_fit(model, draws, seed)
+        write_metadata(tree, {**metadata(tree), KEY: stored_about(said)})
         fitted = read_fitted(tree, draws)
         outcomes = fitted.outcome(None, [] if variable is None else [variable])
+        words = PriorWords(said, tree, len(outcomes) > 1)
         found, told = list[PriorQuantity](), list[str]()
         for prior in (PriorOfOutcome(tree, fitted, outcome, seed) for outcome in outcomes):
-            rows, contrasts = list(prior.of_rows()), list(prior.of_contrasts(variable))
+            rows, contrasts = list(prior.of_rows()), list(prior.of_contrasts(variable or words.variable(prior)))
             found += [*rows, *contrasts]
-            told += [*_of_rows(prior, rows, prob), *_of_contrasts(prior, contrasts, prob)]
+            told += [*_of_rows(prior, rows, prob, words), *_of_contrasts(prior, contrasts, prob, words)]
         ratios = hazard_ratios(tree)
     found += ratios
-    told += _of_hazards(ratios, prob)
+    told += _of_hazards(ratios, prob, words)
     lead = f"What the priors say before the data, by {draws} draws: median and {nominal(prob)} interval."
-    return PriorPredictive(_table(found, prob), (lead, *told), _dataset(found))
+    shown = {q.of: words.contrast(q) for q in found if q.of not in (AT_MEANS, ROWS)}
+    first = words.amount(PriorOfOutcome(tree, fitted, outcomes[0], seed).first_setting)
+    return PriorPredictive(_table(found, prob), (lead, *told), _dataset(found), {ROWS: first, **shown})
 
 
 def _check(model: Model, draws: int, seed: int, prob: float) -> None:
-    from glmm_zoo.graph.model import Model
-
-    if not isinstance(model, Model):
-        raise InputError(
-            f"prior_predictive takes a model that a builder of the zoo returned, not {type(model).__name__}"
-        )
+    check_kind("prior_predictive", model, "Model")
     if not (isinstance(draws, int) and draws >= _LEAST_DRAWS):
         raise InputError(f"draws must be a whole number >= {_LEAST_DRAWS}, not {draws!r}")
     if not (isinstance(seed, int) and seed >= 0):
@@ -160,17 +175,19 @@ def _text(quantity: PriorQuantity, prob: float) -> str:
     return f"{rough(median)} ({rough(lower)} to {rough(upper)})"
 
 
-def _of_rows(prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: float) -> Iterator[str]:
+def _of_rows(
+    prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: float, words: PriorWords
+) -> Iterator[str]:
     """Where the prior of each quantity of rows lies, and what to change where that is too wide."""
     for scale in prior.scales:
         setting = prior.setting(scale)
-        what = f"{amount(setting)} {of_outcome(setting)}"
+        what = words.amount(setting)
         own = [q for q in quantities if q.measure == amount(setting)]
         at_means, rows = ([q for q in own if q.of == of] for of in (AT_MEANS, ROWS))
         if prior.of_categories:
-            yield f"The {what} over the rows of the data: {'; '.join(f'{q.category!r} {_text(q, prob)}' for q in rows)}."
+            yield f"The {what} over the rows of the data: {'; '.join(f'{words.category(prior.outcome.name, q.category)} {_text(q, prob)}' for q in rows)}."
         else:
-            groups = " in new groups" if prior.outcome.coding.factors else ""
+            groups = words.new_groups(prior)
             first = f"{_text(at_means[0], prob)} for a row at the means of the covariates{groups}, " if at_means else ""
             yield f"The {what} is {first}{_text(rows[0], prob)} over the rows of the data."
         said, fault = _width(prior, rows, prob)
@@ -225,17 +242,20 @@ def _priors_of(prior: PriorOfOutcome, kind: str) -> list[str]:
     return found
 
 
-def _of_contrasts(prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: float) -> Iterator[str]:
+def _of_contrasts(
+    prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: float, words: PriorWords
+) -> Iterator[str]:
     """Of the first contrast; differences on a log link have no bounds and stand in the table only."""
     told = [q for q in quantities if q.of == quantities[0].of]
     if "log" in prior.outcome.family.links:
         told = [q for q in told if q.measure == "ratio"]
     if told:
-        words = "; ".join(f"{_MEASURES.get(q.measure, q.measure)} {_text(q, prob)}" for q in told)
-        yield f"{prior.outcome.name}, {told[0].of.replace(' vs ', ' against ')}: {words}."
+        measures = "; ".join(f"{_MEASURES.get(q.measure, q.measure)} {_text(q, prob)}" for q in told)
+        compared = words.contrast(told[0]).replace(" vs ", " against ")
+        yield f"{words.named(prior.outcome.name)}, {compared}: {measures}."
 
 
-def _of_hazards(ratios: Sequence[PriorQuantity], prob: float) -> Iterator[str]:
+def _of_hazards(ratios: Sequence[PriorQuantity], prob: float, words: PriorWords) -> Iterator[str]:
     if ratios:
-        told = "; ".join(f"{q.of} {_text(q, prob)}" for q in ratios)
-        yield f"Hazard ratios of the event, of a marker for one standard deviation more: {told}."
+        told = "; ".join(f"{words.hazard_ratio(q.of)} {_text(q, prob)}" for q in ratios)
+        yield f"Hazard ratios of {words.about.event or 'the event'}, of a marker for one standard deviation more: {told}."

@@ -80,6 +80,11 @@ class PriorOfOutcome:
         )  # fmt: skip
         return next(settings_asked(self.fitted, self.outcome, asked, None))
 
+    @property
+    def first_setting(self) -> Setting:
+        """The rows on the first scale."""
+        return self.setting(self.scales[0])
+
     def of_rows(self) -> Iterator[PriorQuantity]:
         """On every scale a row at the means of the covariates in new groups, then one row of the data for each draw."""
         for scale in self.scales:

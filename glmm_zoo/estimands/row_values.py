@@ -62,7 +62,8 @@ class Quantity:
     """What is predicted: its name, the categories or times that it is given for, and `values(predictors)` (categories, S, m).
 
     `label` is what a category is called, "category" or "cause"; `combine` makes what is told of the averages (..., S, cells) of these.
-    `interpolated` says that it is made of probabilities of categories, which `rows_between` interpolates.
+    `interpolated` says that it is made of probabilities of categories, which `rows_between` interpolates, `is_predictor` that it is the
+    mean of the only linear predictor.
     """
 
     scale: str
@@ -72,6 +73,7 @@ class Quantity:
     combine: Callable[[np.ndarray], np.ndarray] = lambda averages: averages
     label: str = "category"
     interpolated: bool = False
+    is_predictor: bool = False
 
     @property
     def identities(self) -> list[dict[str, Any]]:
@@ -129,7 +131,19 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     if scale == "probability" and not categories[0]:
         categories = outcome.levels if ordered else ("no event", "event")
     smooth = scale in ("mean", "probability") and (ordered or (binary and set(outcome.parts) == {""}))
-    return Quantity(scale, categories, known[scale], interpolated=smooth and outcome.link != "identity")
+    interpolated = smooth and outcome.link != "identity"
+    return Quantity(
+        scale, categories, known[scale], interpolated=interpolated, is_predictor=_is_predictor(outcome, scale)
+    )
+
+
+def _is_predictor(outcome: FittedOutcome, scale: str) -> bool:
+    """Whether what is asked of a row is the mean of its linear predictor, the only one of the outcome."""
+    family = outcome.family
+    if set(outcome.parts) != {""} or family.choice == "reference":
+        return False
+    other = bool(family.truncated or family.counted or family.choice) or family.centre != "mean"
+    return scale == "linear" or (scale == "mean" and outcome.link == "identity" and not other)
 
 
 # ---------------------------------------------------------------------------------------------------- with a share of zeros

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from glmm_zoo.errors import InputError, raise_all
+from glmm_zoo.errors import InputError, check_kind, raise_all
 from glmm_zoo.families.tensors import without_traces
 from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.chains_elsewhere import ChainsElsewhere
@@ -250,10 +250,7 @@ def _seed(settings: Settings, beside: KeptChains | None) -> int:
 
 
 def _check(model: Any, settings: Settings) -> None:
-    from glmm_zoo.graph.model import Model
-
-    if not isinstance(model, Model):
-        raise InputError(f"fit takes a model that a builder of the zoo returned, not {type(model).__name__}")
+    check_kind("fit", model, "Model")
     raise_all(settings.problems())
     if settings.backend == "jax":
         check_blackjax()

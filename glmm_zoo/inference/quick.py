@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import FitError, warn
+from glmm_zoo.errors import FitError, check_kind, warn
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
@@ -56,6 +56,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     """
     import pandas as pd
 
+    check_kind("quick", model, "Model")
     if model.no_preview:
         raise FitError(f"{model.no_preview}; sample with fit")
     approximation = approximate(model)

@@ -23,6 +23,7 @@ from glmm_zoo.estimands.fitted import (
     SURVIVAL,
     USUAL_DRAWS,
     FittedModel,
+    FittedOutcome,
     read_fitted,
 )
 from glmm_zoo.estimands.predictions import predictions, predictions_on
@@ -102,10 +103,10 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
     levels = _levels(read_fitted(one, USUAL_DRAWS, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
-    contrasts = _contrasts(levels, numbers, about.control)
+    contrast = _contrast(levels, numbers)
     levels = sorted(levels, key=lambda level: level != about.control)  # the control first, the others as they are
     drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
-    values = tuple(levels) or tuple(_grid(numbers, contrasts[0], GRID if drawn else 3))
+    values = tuple(levels) or tuple(_grid(numbers, contrast, GRID if drawn else 3))
     at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, **said}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
@@ -115,8 +116,8 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     pairs = (
         model.spec["options"].get("consistency") == "ume"
     )  # unrelated effects, of the pairs that were compared alone
-    of_pair: dict[str, Any] = {**said, **scale}
-    compared = None if of_event or pairs else _compared(tree, variable, contrasts, at=at or None, **of_pair)
+    of_pair: dict[str, Any] = {"contrast": contrast, **said, **scale}
+    compared = None if of_event or pairs else comparisons(tree, variable, at=at or None, **of_pair)
     if event and variable in _of_event(tree):
         of_times = EXPECTED_EVENTS if model.spec["event"].get("recurrent") else SURVIVAL
         with contextlib.suppress(InputError):  # a number of events that is infinite
@@ -126,7 +127,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     if along is not None:
         grid = {**at, along: _grid(_numbers(tree, along))}
         trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, **said, **scale)
-        differences = _compared(tree, variable, contrasts, measures="difference", at=grid, **of_pair)
+        differences = comparisons(tree, variable, measures="difference", at=grid, **of_pair)
     numeric = not levels and len(np.unique(numbers)) > 2
     return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
 
@@ -222,26 +223,14 @@ def _few_digits(chosen: np.ndarray, values: np.ndarray, digits: int) -> list[flo
     return [float(v) for v in np.clip(short, values[0], values[-1])]
 
 
-def _contrasts(levels: list[str], numbers: np.ndarray, control: str) -> list[Any]:
-    """Each level against the control, where that was said, else against the reference; a number from low to high."""
-    if control in levels[1:]:
-        return [(level, control) for level in levels if level != control]
+def _contrast(levels: list[str], numbers: np.ndarray) -> Any:
+    """Levels against the control, where one was said, else against the reference; a number from low to high."""
     if levels:
-        return ["reference"]
+        return "reference"
     values = np.unique(numbers)
     if len(values) <= _MOST_LEVELS:
-        return [(float(values[0]), float(values[-1]))]
-    return [tuple(_few_digits(np.quantile(values, [0.25, 0.75], method="nearest"), values, 1))]
-
-
-def _compared(tree: xr.DataTree, variable: str, contrasts: Sequence[Any], **asked: Any) -> Estimates:
-    """The comparisons of several contrasts, below each other."""
-    found = [comparisons(tree, variable, contrast=contrast, **asked) for contrast in contrasts]
-    if len(found) == 1:
-        return found[0]
-    table = pd.concat([estimates.table for estimates in found], ignore_index=True)
-    draws = xr.concat([estimates.draws for estimates in found], "estimate", combine_attrs="override")
-    return Estimates(table, draws, " ".join(estimates.sentence for estimates in found))
+        return float(values[0]), float(values[-1])
+    return tuple(_few_digits(np.quantile(values, [0.25, 0.75], method="nearest"), values, 1))
 
 
 def _along(tree: xr.DataTree, variable: str) -> str | None:
@@ -258,10 +247,13 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
 
 
 def _scales(model: FittedModel) -> list[str]:
-    """Further scales that belong to the answer of one outcome: zeros of counts that have more of them, categories."""
+    """Further scales that belong to the answer of one outcome; of several each may have its own."""
     outcome, *others = model.outcomes.values()
-    if others:  # which need not have these scales
-        return []
+    return [] if others else scales_of(outcome)
+
+
+def scales_of(outcome: FittedOutcome) -> list[str]:
+    """What is told of an outcome beside its mean: the categories of an ordered one, zeros of counts that have more of them."""
     if outcome.family.choice == "levels":
         return ["probability"]
     return ["zero", "positive"] if outcome.family.counted and {"zi", "never"} & {*outcome.parts, *outcome.own} else []

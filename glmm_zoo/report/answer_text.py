@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, number_word
 from glmm_zoo.report.answer import Answer, answer_time, part_column
 from glmm_zoo.report.network_answer import network_answer
 from glmm_zoo.report.parts import article, joined, read_parts
@@ -28,7 +28,7 @@ from glmm_zoo.results.numbers import NO_BREAK, Scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
 
-_MOST_CATEGORIES = 3  # that are told
+_MOST_CATEGORIES, _MOST_ARMS = 3, 4  # that are told
 LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
 
 
@@ -85,20 +85,44 @@ def _each_category(answer: Answer, outcome: str | None) -> Iterator[Answer]:
 
 def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | None, prob: float) -> str:
     """ "The risk of a new case was 22.0 % in quarter 1 and 6.2 % in quarter 4: 15.6 percentage points lower (...)." """
-    assert answer.means is not None and answer.comparisons is not None
+    assert answer.means is not None and answer.comparisons is not None and answer.variable is not None
     means, compared = (_rows_of(e.table, outcome) for e in (answer.means, answer.comparisons))
-    contrast = compared["contrast"].iloc[-1]
-    high, low = _sides(str(contrast))
     by_value = means.set_index(means[answer.variable].map(_as_text))
-    scale = mean_scale(tree, outcome)
+    scale, variable = mean_scale(tree, outcome), answer.variable
     what = _amount_of_rows(tree, about, outcome, means)
-    at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
     unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
-    values = {s: f"**{_median(row, scale)}{unit}**" for s, row in at.items()}
-    assert answer.variable is not None
-    places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
-    change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
-    return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
+
+    def value(side: str) -> str:
+        return f"**{_median(by_value.loc[_nearest(by_value, side)], scale)}{unit}**"
+
+    def place(side: str) -> str:
+        return f"for {value_words(about, variable, as_number(side) if answer.numeric else side)}"
+
+    told = _contrasts_told(about, answer, compared)
+    changes = {c: _change(compared[compared["contrast"] == c], tree, about, outcome, prob) for c in told}
+    high, low = _sides(told[0])
+    if len(told) == 1:
+        return f"The {what} was {value(low)} {place(low)} and {value(high)} {place(high)}: {changes[told[0]]}"
+    sentences = [f"The {what} was {value(low)} {place(low)}."]
+    for contrast, change in changes.items():
+        high, _ = _sides(contrast)
+        sentences.append(f"{place(high).replace('for', 'For', 1)} it was {value(high)}: {change}")
+    left = compared["contrast"].nunique() - len(told)
+    return " ".join([*sentences, *([f"The table compares {number_word(left)} more."] if left else [])])
+
+
+def _contrasts_told(about: About, answer: Answer, compared: pd.DataFrame) -> list[str]:
+    """What is told of the comparisons: of numbers, such as doses and periods, the last one; of arms each with what it is compared with, of
+    very many those that differ most."""
+    contrasts = [str(c) for c in dict.fromkeys(compared["contrast"])]
+    ordered = answer.numeric or all(as_number(about.level(answer.variable or "", v)) is not None for v in answer.values)
+    if ordered or len(contrasts) == 1:
+        return contrasts[-1:]
+    if len(contrasts) <= _MOST_ARMS:
+        return contrasts
+    size = compared[compared["measure"] == "difference"].set_index("contrast")["median"].abs()
+    most = set(size.nlargest(_MOST_ARMS).index)
+    return [c for c in contrasts if c in most]
 
 
 def _of_course(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> str:

@@ -11,9 +11,9 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import USUAL_DRAWS, read_fitted
+from glmm_zoo.estimands.fitted import USUAL_DRAWS, FittedOutcome, read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.report.answer import Answer, answering, of_categories, part_column
+from glmm_zoo.report.answer import Answer, answering, of_categories, part_column, scales_of
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.imputed import of_first, of_least_agreeing
 from glmm_zoo.results.about import About, about_of
@@ -45,6 +45,7 @@ from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.treatment_slopes import sloped_covariate, treatment_slopes
 from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
+from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.storage import groups_of_outcomes, metadata, stored_table
@@ -158,6 +159,8 @@ class Catalogue:
             several = "outcome" in answer.comparisons.table
             drawn = outcomes_effects if several else effects
             yield drawn.__name__, Entry("asked", "", partial(drawn, answer.comparisons, self.about))
+        if builder == "joint_outcomes":
+            yield from self._of_each_outcome()
         if builder == "network_meta_analysis":
             yield "network", Entry("estimates", "The network", partial(network, self.tree, self.about))
             if sloped_covariate(network_of(self.tree)) is not None:
@@ -183,6 +186,29 @@ class Catalogue:
         if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
             title = "How outcomes go together"
             yield "correlation", Entry("groups", title, partial(correlation, self.tree, self.about))
+
+    def _of_each_outcome(self) -> Iterator[tuple[str, Entry]]:
+        """Of several outcomes the categories of those that have some, and how often counts with a part for zeros are none."""
+        drawn = set[str]()
+        for outcome in read_fitted(imputations_of(self.tree)[0], USUAL_DRAWS).outcomes.values():
+            scales = scales_of(outcome)
+            if scales:
+                name = "zero_part" if "zero" in scales else "categories"
+                make = partial(self._categories_or_zeros, outcome)
+                yield f"{name}:{outcome.name}" if name in drawn else name, Entry("estimates", "", make)
+                drawn.add(name)
+
+    def _categories_or_zeros(self, outcome: FittedOutcome) -> Picture:
+        """Those of one outcome, at the values of the answering variable where it has an effect on it."""
+        answer = self.answer
+        at = dict(answer.at) if answer.variable is None else {answer.variable: list(answer.values), **answer.at}
+        at = {column: value for column, value in at.items() if column in outcome.coding.known}
+        asked: dict[str, Any] = {"at": at, "by": True, "outcome": outcome.name, "prob": self.prob}
+        if "zero" not in scales_of(outcome):
+            found = predictions(self.tree, scale="probability", **asked)
+            return categories(self.tree, found, self.about, outcome=outcome.name)
+        parts = [predictions(self.tree, scale=scale, **asked) for scale in ("zero", "mean", "positive")]
+        return zero_part(self.tree, parts, self.about, outcome=outcome.name)
 
     def _baseline_risks(self) -> Picture:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""

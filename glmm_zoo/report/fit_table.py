@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, check_kind, did_you_mean, listing
 from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.tables import (
@@ -109,6 +109,7 @@ def write_table(table: FitTable, path: str | os.PathLike[str], *, overwrite: boo
     InputError
         Another ending, or a target that cannot be written.
     """
+    check_kind("write_table", table, "FitTable")
     path = check_table_target(path, overwrite=overwrite)
     ending = path.suffix.lower()
     replace_file(path, table.data.to_csv(index=False).encode() if ending == ".csv" else FORMS[ending](table.text))

@@ -30,6 +30,7 @@ from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.report.stored import stored_diagnostics
+from glmm_zoo.results.verdicts import worst_of
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -356,10 +357,10 @@ def _diagnostics(parts: Parts) -> Iterator[str]:
         return
     table = stored_diagnostics(parts.tree)
     divergent = int(parts.tree["sample_stats"].dataset["diverging"].values.sum())
-    r_hat, ess = table["r_hat"].max(), min(table["ess_bulk"].min(), table["ess_tail"].min())
+    r_hat, few, _ = worst_of(table, parts.spec)
     no = "no divergent transitions" if not divergent else plural(divergent, "divergent transition")
     were = "was" if divergent == 1 else "were"
-    yield f"R-hat was at most {r_hat:.3f}, the smallest effective number of draws was {numbers.whole(ess)}, and there {were} {no}."
+    yield f"R-hat was at most {r_hat:.3f}, parameters had at least {numbers.whole(few)} effective draws, and there {were} {no}."
 
 
 def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:

@@ -26,10 +26,10 @@ from glmm_zoo.results.figures.estimated import fitted_family, for_one_unit
 from glmm_zoo.results.figures.value_words import column_and_level, comparison_words, multiplied
 from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
+from glmm_zoo.results.report.stored import summary_of
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
 from glmm_zoo.results.structures import effects_of_element
-from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -57,7 +57,7 @@ _OF_TRIAL = {  # rows of the summary, their words and their scale
 
 def results_text(parts: Parts, answer: Answer, prob: float) -> str:
     """The paragraph; "" where nothing was estimated."""
-    table = _summary(parts, prob)
+    table = summary_of(parts.tree, prob)
     told = [
         *_averages(parts, answer),
         *_comparisons(parts, answer),
@@ -69,12 +69,6 @@ def results_text(parts: Parts, answer: Answer, prob: float) -> str:
     if not told:
         return ""
     return f"Medians with {numbers.nominal(prob)} credible intervals: {told[0][:1].lower() + told[0][1:]} {' '.join(told[1:])}".strip()
-
-
-def _summary(parts: Parts, prob: float) -> pd.DataFrame:
-    """The summary of the parameters and what is derived from them: the file's own, where it has that probability."""
-    stored = "report" in parts.tree.children and prob == 0.95
-    return parts.tree["report/summary"].dataset.to_dataframe() if stored else summary(parts.tree, prob=prob)
 
 
 # ------------------------------------------------------------------------------------------------ averages, comparisons

@@ -29,10 +29,10 @@ from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
+from glmm_zoo.results.report.stored import summary_of
 from glmm_zoo.results.report.wording import INTERVAL
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means, stratum_of
 from glmm_zoo.results.structures import effects_of_element
-from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
 _HEAD = ("", "Estimate")
@@ -101,7 +101,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     "means" and "comparisons" of the variable that answers, averaged over the population, "conditional" at equal group effects, and
     "parameters" of the model, and "missing" what the gaps of imputed tables cost; a fit has not all of them.
     """
-    found, rows = tables_of_answer(tree, answer, prob), summary(tree, prob=prob)
+    found, rows = tables_of_answer(tree, answer, prob), summary_of(tree, prob)
     conditional = list(conditional_groups(tree, rows))
     if conditional:
         caption = "Conditional estimates: at equal group effects, and how groups differ."

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, check_kind
 from glmm_zoo.formulas.names import not_a_plain_word, variable_name
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.paper_table import PaperTable
@@ -43,6 +43,7 @@ def write_estimates(estimates: Estimates, path: str | os.PathLike[str], *, overw
     OSError
         A full disk; an older file of that name is then as it was.
     """
+    check_kind("write_estimates", estimates, "Estimates")
     path = check_estimates_target(path, overwrite=overwrite)
     replace_file(path, _FORMS[path.suffix.lower()](estimates))
     return path

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError, listing, not_a_fit
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.once import once
@@ -56,7 +56,7 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     """
     text = getattr(tree, "attrs", {}).get(ATTRIBUTE)
     if not isinstance(text, str):
-        raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
+        raise InputError(not_a_fit(tree))
     return once(("metadata", text), tree, lambda: _parsed(text))
 
 

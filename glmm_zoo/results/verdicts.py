@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,17 +79,22 @@ def verdicts(tree: xr.DataTree, verdict: Verdict | None = None) -> Verdicts:
 # ------------------------------------------------------------------------------------------------------------ sampling
 
 
+def worst_of(rows: pd.DataFrame, spec: Mapping[str, Any]) -> tuple[float, float, float]:
+    """What is told of sampling: the largest R-hat of parameters and group effects, the fewest effective draws of a parameter, in bulk or
+    tails, and the largest Monte Carlo error of a parameter's mean in standard deviations."""
+    effects = rows.index.str.split("[").str[0].isin(random_effect_variables(spec))
+    of_parameters = rows[~effects]
+    few = float(of_parameters[["ess_bulk", "ess_tail"]].min().min())
+    return float(np.nanmax(rows["r_hat"])), few, float(1 / np.sqrt(of_parameters["ess_bulk"].min()))
+
+
 def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     if not verdict.sound:
         checks = tuple(problem.check for problem in verdict.problems)
         return Judgement("unsound", "Sampling: not to be trusted yet.", tuple(map(str, verdict.problems)), checks)
     content = metadata(tree)
     chains, divergent = content["sampling"]["chains"], any(r.check == "divergences" for r in verdict.remarks)
-    effects = verdict.table.index.str.split("[").str[0].isin(random_effect_variables(content["spec"]))
-    rows = verdict.table[~effects]
-    few = rows[["ess_bulk", "ess_tail"]].min().min()
-    r_hat = written(float(np.nanmax(verdict.table["r_hat"])), 3)
-    error = 1 / np.sqrt(rows["ess_bulk"].min())
+    r_hat, few, error = worst_of(verdict.table, content["spec"])
     tables = len(imputed_tables(tree))
     agreeing = (
         f"{number_word(chains // tables)} chains of each of {tables} imputed tables"
@@ -96,7 +102,7 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
         else f"{number_word(chains)} chains"
     )
     words = (
-        f"The {agreeing} agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
+        f"The {agreeing} agree (R-hat at most {written(r_hat, 3)}), the estimates rest on at least {whole(few)} "
         f"effective draws{'' if divergent else ', there were no divergences'}.",
         f"Another seed would move an estimate by about {percent(error, 0)} of its standard deviation.",
         *([most_missing(tree)] if tables else []),

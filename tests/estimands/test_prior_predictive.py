@@ -17,6 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.prior_predictive import PriorPredictive
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.results.figures.svg import Stylesheet
 from glmm_zoo.results.numbers import rough
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
@@ -181,5 +182,35 @@ def test_rough_numbers(value: float, text: str) -> None:
 def test_what_is_refused(arguments: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         zoo.prior_predictive(zoo.hierarchical_logistic(frame(), "y ~ x"), **arguments)
-    with pytest.raises(InputError, match="takes a model that a builder"):
+    with pytest.raises(InputError, match="prior_predictive takes a model, not a DataFrame; a builder makes one"):
         zoo.prior_predictive(frame())
+
+
+def test_words_that_were_said_are_in_sentences_and_picture() -> None:
+    """The variable asked about is told, against its control; the table keeps the names of columns."""
+    data = frame().assign(arm=lambda d: np.resize(["a", "b", "c"], len(d)))
+    about = {
+        "of": "arm", "control": "b", "outcome": "relapse", "an_outcome": "a relapse", "names": {"g": "clinic"},
+        "levels": {"arm": {"a": "drug A", "b": "placebo"}},
+    }  # fmt: skip
+    model = zoo.hierarchical_logistic(data, "y ~ x + arm + (1 | g)")
+    found, bare = zoo.prior_predictive(model, draws=100, about=about), zoo.prior_predictive(model, draws=100)
+    assert found.sentences[1].startswith("The risk of a relapse is ") and " in a new clinic, " in found.sentences[1]
+    assert found.sentences[3].startswith("relapse, drug A against placebo: difference ")
+    assert bare.sentences[1].startswith("The risk of y is ") and " in new groups, " in bare.sentences[1]
+    assert (
+        found.sentences[1].partition(" is ")[2].replace("a new clinic", "new groups")
+        == bare.sentences[1].partition(" is ")[2]
+    )
+    assert bare.sentences[3].startswith("y, x 1 against 0: ") and set(found.table["of"]) >= {"arm a vs b", "arm c vs b"}
+    drawn = found.picture.inline_svg(720, Stylesheet())
+    assert ">Risk of a relapse in a row<" in drawn and ">drug A vs placebo<" in drawn
+    with pytest.raises(InputError, match="'arm' has no level 'z'"):
+        zoo.prior_predictive(model, draws=100, about={**about, "control": "z"})
+
+
+def test_the_prior_of_a_joint_model_is_told_in_words() -> None:
+    found = zoo.prior_predictive(zoo.card("pbc").model(), draws=100)
+    assert found.sentences[1].startswith("The mean log(bilirubin) is ")
+    assert found.sentences[-2].startswith("bilirubin, D-penicillamine against placebo: difference ")
+    assert found.sentences[-1].startswith("Hazard ratios of death, ") and "; value of bilirubin " in found.sentences[-1]

@@ -172,3 +172,27 @@ def test_rows_that_are_all_the_same(data: pd.DataFrame) -> None:
     found = draws(zoo.predictions(binary(data), at={"a": [0.5], "t": [1.0]}, by=True))[:, 0]
     same = data.assign(t=1.0)
     np.testing.assert_allclose(found, [risk(*predictor(same, s, 0.5))[0] for s in range(S)], atol=1e-8)
+
+
+@pytest.mark.usefixtures("no_row")
+@pytest.mark.parametrize("groups", ["population", "typical"])
+def test_means_that_are_the_linear_predictor_are_those_of_the_mean_columns(data: pd.DataFrame, groups: str) -> None:
+    """Of few rows too: E(y) = Intercept + mean(x)'beta, whatever the group effects."""
+    for d in (data, data.iloc[:300].reset_index(drop=True)):
+        model = zoo.hierarchical_linear(d, "t ~ a * k + (1 + k | g)")
+        tree = tree_with(model, beta=BETA, sigma=np.ones(S))
+        found = zoo.predictions(tree, at={"a": [0.0, 1.5]}, by=True, groups=groups).draws["value"].values[0]
+        k = d.k.mean()
+        expected = [INTERCEPT + BETA @ np.array([a, k, a * k]) for a in (0.0, 1.5)]
+        np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-12)
+        linear = zoo.comparisons(binary(d), "a", contrast=(0.0, 1.5), scale="linear", groups=groups)
+        np.testing.assert_allclose(
+            linear.draws["value"].values[0, :, 0], 1.5 * (BETA[:, 0] + BETA[:, 2] * d.t.mean()), rtol=1e-12
+        )
+
+
+def test_means_of_a_truncated_response_are_not_the_linear_predictor(data: pd.DataFrame) -> None:
+    model = zoo.hierarchical_linear(data.assign(t=data.t + 9), "t | trunc(lb=2) ~ a")
+    tree = tree_of(model, {"Intercept": np.full((1, S), 1.0), "beta": np.zeros((1, S, 1)), "sigma": np.ones((1, S))})
+    found = zoo.predictions(tree, by=True).draws["value"].values
+    assert found == pytest.approx(stats.truncnorm(1.0, np.inf, loc=1.0).mean(), rel=1e-6)

@@ -523,3 +523,17 @@ def test_wrong_horizons_and_other_models_are_told() -> None:
         zoo.predictions(other, scale="survival", times=[1.0])
     with pytest.warns(ZooWarning, match="times up to 20 go beyond the last follow-up of the fit, 8"):
         zoo.predictions(fitted(), by=True, scale="survival", times=[20.0])
+
+
+def test_an_offset_of_the_hazard_is_a_shift_of_its_intercept() -> None:
+    """The same in all rows, it is added to log h0; with draws one by one as with all in one product."""
+    visits, survival = tables()
+    shifted = {"surv_Intercept": POSTERIOR["surv_Intercept"] + 0.4}
+    asked: dict[str, Any] = {"at": {"drug": ["a", "b"]}, "by": True, "scale": "survival", "times": TIMES}
+    with_offset = tree_at(build(visits, survival.assign(o=0.4), event=f"{EVENT} + offset(o)"))
+    found = zoo.predictions(with_offset, **asked).draws["value"].values
+    expected = zoo.predictions(tree_at(build(visits, survival), shifted), **asked).draws["value"].values
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_integral.RowHazards, "_linear", False)
+        np.testing.assert_allclose(zoo.predictions(with_offset, **asked).draws["value"].values, found, rtol=1e-12)

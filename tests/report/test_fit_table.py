@@ -22,6 +22,7 @@ import glmm_zoo as zoo
 from glmm_zoo.report import tables, terminal
 from glmm_zoo.report.answer import answering
 from glmm_zoo.report.answer_text import answer_text
+from glmm_zoo.report.catalogue import Catalogue
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -192,6 +193,17 @@ def test_levels_are_compared_with_the_control_that_was_said() -> None:
     made = zoo.table(fit, "comparisons")
     expected = [zoo.comparisons(fit, "arm", contrast=pair).table for pair in (("a", "b"), ("c", "b"))]
     pd.testing.assert_frame_equal(made.data, pd.concat(expected, ignore_index=True))
+    asked = zoo.comparisons(fit, "arm")
+    pd.testing.assert_frame_equal(asked.table, made.data)
+    assert "arm a against b, c against b" in asked.sentence
+    assert list(zoo.comparisons(fit, "arm", contrast="sequential").table["contrast"].unique()) == ["b vs a", "c vs b"]
+    sentence, _ = answer_text(fit, answering(fit))
+    differences = made.data[made.data["measure"] == "difference"].set_index("contrast")["median"]
+    for other, contrast in (("drug", "a vs b"), ("c", "c vs b")):
+        amounts = re.search(rf"For {other} it was \*\*([−\d.]+)\*\*: \*\*([\d.]+)\*\* (higher|lower)", sentence)
+        assert amounts and float(amounts[2]) == pytest.approx(abs(differences[contrast]), abs=0.051), sentence
+        assert (amounts[3] == "lower") == (differences[contrast] < 0)
+    assert sentence.startswith("The mean pain was") and sentence.count("placebo") == 1
     labels = [label for _, label in rows_of(made)]
     assert labels[0] == "drug vs placebo" and labels[1].endswith("c vs placebo")
     means = zoo.table(fit, "means")
@@ -270,3 +282,24 @@ def test_scales_of_the_first_of_several_outcomes_are_not_asked_of_others(first: 
     model = zoo.joint_outcomes(data, {"rating ~ x + (1 |p| g)": first, "u ~ x + (1 |p| g)": "gaussian"})
     answer = answering(tree_of_prior(model))
     assert answer.means is not None and set(answer.means.table["outcome"]) == {"rating", "u"} and not answer.further
+
+
+def test_several_outcomes_have_pictures_of_their_categories_and_zeros() -> None:
+    """What the pictures tell is what `predictions` gives of each outcome, at the values of the answering variable it depends on."""
+    data = ratings().assign(u=lambda d: d.x + 1, rating=lambda d: d.rating - 1, n=lambda d: d.rating, w="a")
+    data.loc[::2, "w"] = "b"
+    families = {
+        "rating ~ w + (1 |p| g)": "ordinal",
+        "n ~ x + (1 |p| g)": "zero_inflated_poisson",
+        "u ~ w + (1 |p| g)": "gaussian",
+    }
+    catalogue = Catalogue(sampled_tree := tree_of_prior(zoo.joint_outcomes(data, families), 40))
+    assert {"categories", "zero_part"} <= set(catalogue.entries)
+    assert [e.section for n, e in catalogue.entries.items() if n in ("categories", "zero_part")] == ["estimates"] * 2
+    shares = zoo.predictions(sampled_tree, at={"w": ["a", "b"]}, by=True, outcome="rating", scale="probability").table
+    alt = catalogue.picture("categories").alt
+    assert [float(n) for n in re.findall(r"([\d.]+)\s%", alt)] == pytest.approx(100 * shares["mean"], abs=0.5)
+    zero = zoo.predictions(sampled_tree, outcome="n", by=True, scale="zero").table.iloc[0]
+    told = re.match(r"Probability of no n, ([\d.]+)\s% \(([\d.]+) to", catalogue.picture("zero_part").alt)
+    assert told is not None
+    assert [float(n) for n in told.groups()] == pytest.approx(100 * zero[["median", "lower"]].to_numpy(float), abs=0.5)

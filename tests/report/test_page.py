@@ -17,6 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.report import page
 from glmm_zoo.results.about import KEY
 from glmm_zoo.results.storage import metadata, write_metadata
+from glmm_zoo.results.verdicts import worst_of
 from tests.report.conftest import fit_of, short_fit_of
 from tests.report.parsed import Node, parsed
 
@@ -144,3 +145,15 @@ def test_what_was_asked_of_a_fit_is_shown(tmp_path: Path) -> None:
     without, with_it = (parsed(page.render(page.page_content(t, 0.95))) for t in (tree, asked))
     assert len(with_it.all("table")) == len(without.all("table")) + 1
     assert any("herd" in table.all("caption")[0].text for table in with_it.all("table"))
+
+
+def test_the_strip_and_the_methods_tell_the_same_of_sampling(tmp_path: Path) -> None:
+    """R-hat of everything, effective draws of parameters: those of a herd's effect may be fewer."""
+    tree = fit_of("multicenter")
+    text = re.sub(r"<[^>]+>|[\s\u2009\u00a0]+", " ", page_of(tree, tmp_path))
+    table = zoo.check(tree).table
+    own = table[~table.index.str.startswith("u_")]
+    few = min(own["ess_bulk"].min(), own["ess_tail"].min())
+    assert [int(n.replace(" ", "")) for n in re.findall(r"at least ([\d ]+) effective draws", text)] == [round(few)] * 2
+    effect = own.iloc[:1].rename({own.index[0]: "u_herd[1]"}) / 10
+    assert worst_of(pd.concat([own, effect]), metadata(tree)["spec"])[1] == pytest.approx(few)

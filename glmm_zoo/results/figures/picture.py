@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.results.figures.sheet import COLOURS, SMALL, TEXT, Sheet
-from glmm_zoo.results.figures.svg import Stylesheet, standalone_svg
+from glmm_zoo.results.figures.sheet import SMALL, TEXT, Sheet
+from glmm_zoo.results.figures.svg import COLOURS, Stylesheet, standalone_svg
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.storage import check_target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,14 @@ class PriorAndPosterior:
     def support(self) -> tuple[float, float]:
         """The ends of what the parameter can be."""
         return {"LKJ": (-1.0, 1.0), "Dirichlet": (0.0, 1.0)}.get(self.prior.distribution, self.prior.interval)
+
+    @cached_property
+    def densities(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places (points,) around the posterior, and the densities of prior and posterior there."""
+        middle, sd = self.draws.mean(), self.draws.std()
+        low, high = np.clip([middle - _REACH * sd, middle + _REACH * sd], *self.support)
+        x = np.linspace(low, high, _POINTS)
+        return x, prior_density(self.prior, x, self.levels), kernel_density(self.draws, x, *self.support)
 
 
 def priors_and_posteriors(tree: xr.DataTree, about: About) -> list[PriorAndPosterior]:
@@ -125,7 +133,7 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
     height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
     axes: list[Any] = canvas.panels(len(shown), height, left=_SIDE, right=_SIDE, across=across, below=32)
     for axis, one in zip(axes, shown, strict=True):
-        x, prior, posterior = densities(one)
+        x, prior, posterior = one.densities
         axis.set_xlim(x[0], x[-1])
         axis.set_ylim(0, 1.05 * max(posterior.max(), min(np.nanmax(prior), 2 * posterior.max())))
         canvas.no_axis(axis)
@@ -136,11 +144,3 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
             canvas.band(axis, x, np.zeros_like(x), height_of, role=role, opacity=opacity)
             canvas.line(axis, x, height_of, role=role, width=1.5)
         canvas.title(axis, one.name.replace(" ", NO_BREAK))
-
-
-def densities(one: PriorAndPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places (points,) around the posterior, and the densities of prior and posterior there."""
-    middle, sd = one.draws.mean(), one.draws.std()
-    low, high = np.clip([middle - _REACH * sd, middle + _REACH * sd], *one.support)
-    x = np.linspace(low, high, _POINTS)
-    return x, prior_density(one.prior, x, one.levels), kernel_density(one.draws, x, *one.support)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.figures.picture import BANDS, Canvas, Picture
+from glmm_zoo.results.figures.picture import BANDS, Canvas, Picture, capital
 from glmm_zoo.results.numbers import written
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ _RATIOS = ("ratio", "hazard ratio")
 _MOST_CONTRASTS = 6
 
 
-def prior_predictive_picture(table: pd.DataFrame, draws: xr.Dataset, sentences: Sequence[str]) -> Picture:
+def prior_predictive_picture(
+    table: pd.DataFrame, draws: xr.Dataset, sentences: Sequence[str], words: Mapping[str, str]
+) -> Picture:
     """The prior of rows and of contrasts of the first outcome.
 
     Parameters
     ----------
-    table, draws, sentences
+    table, draws, sentences, words
         Those of a `PriorPredictive`.
     """
     values = draws["value"].values
@@ -46,12 +48,14 @@ def prior_predictive_picture(table: pd.DataFrame, draws: xr.Dataset, sentences: 
     )
     return Picture(
         "prior_predictive", "What the priors say before the data", caption, sentences[1],
-        partial(_draw, of_rows, contrasts, values),
+        partial(_draw, of_rows, contrasts, values, words),
     )  # fmt: skip
 
 
-def _draw(of_rows: pd.DataFrame, contrasts: pd.DataFrame, values: np.ndarray, canvas: Canvas) -> None:
-    labels = [str(of) for of in contrasts["of"]]
+def _draw(
+    of_rows: pd.DataFrame, contrasts: pd.DataFrame, values: np.ndarray, words: Mapping[str, str], canvas: Canvas
+) -> None:
+    labels = [words[str(of)] for of in contrasts["of"]]
     several = len(of_rows) > 1
     lefts = [canvas.text_width(list(of_rows["category"])) + 14 if several else 20.0]
     lefts += [min(canvas.text_width(labels) + 14, 0.45 * canvas.width)] if labels else []
@@ -65,10 +69,10 @@ def _draw(of_rows: pd.DataFrame, contrasts: pd.DataFrame, values: np.ndarray, ca
         canvas.percent_axis(axes[0])
     else:
         _histogram(canvas, axes[0], of_rows.iloc[0], drawn[:, 0])
-    canvas.title(axes[0], f"{of_rows['measure'].iloc[0].capitalize()} of {of_rows['outcome'].iloc[0]} in a row")
+    canvas.title(axes[0], f"{capital(words['rows'])} in a row")
     if labels:
         points = not several and bool(of_rows["below"].notna().all())
-        _contrasts(canvas, axes[1], contrasts, values[:, contrasts.index], points)
+        _contrasts(canvas, axes[1], contrasts, values[:, contrasts.index], labels, points=points)
 
 
 def _histogram(canvas: Canvas, axis: Axes, row: pd.Series, draws: np.ndarray) -> None:
@@ -99,7 +103,9 @@ def _histogram(canvas: Canvas, axis: Axes, row: pd.Series, draws: np.ndarray) ->
         axis.xaxis.set_major_formatter(lambda value, _: written(value, max(0, -round(np.log10(value)))))
 
 
-def _contrasts(canvas: Canvas, axis: Axes, contrasts: pd.DataFrame, draws: np.ndarray, points: bool) -> None:
+def _contrasts(
+    canvas: Canvas, axis: Axes, contrasts: pd.DataFrame, draws: np.ndarray, labels: Sequence[str], *, points: bool
+) -> None:
     """Intervals of differences, or ratios, of averages over rows."""
     at, measure = np.arange(len(contrasts), dtype=float), str(contrasts["measure"].iloc[0])
     bands = np.stack([np.quantile(d[np.isfinite(d)], BANDS) for d in draws.T], axis=1)
@@ -112,7 +118,7 @@ def _contrasts(canvas: Canvas, axis: Axes, contrasts: pd.DataFrame, draws: np.nd
         axis.set_xlim(-edge, edge)
         canvas.no_effect(axis, 0.0)
     canvas.intervals(axis, at, bands, role="control")
-    canvas.row_labels(axis, at, list(contrasts["of"]))
+    canvas.row_labels(axis, at, labels)
     canvas.title(
         axis, f"{measure.capitalize()}, percentage points" if points else f"{measure.capitalize()} of averages"
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glmm_zoo.results.figures.svg import COLOURS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -19,17 +21,6 @@ TEXT, SMALL = 12.5, 11.5  # px
 HINTED = 1.06  # of its width is that of text whose letters stand at whole pixels, at most
 TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
-# The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
-COLOURS = {
-    "ink": "#1a1f26",
-    "muted": "#55606c",
-    "line": "#d5dae0",
-    "paper": "#ffffff",
-    "model": "#1f5fa8",
-    "data": "#b04f16",
-    "control": "#626d7b",
-    "bad": "#b3261e",
-}
 
 
 class Sheet:

@@ -19,6 +19,7 @@ VARIABLES = {
 # The page's colours by variable, on light and on dark paper.
 LIGHT = {"--bg": "#ffffff", "--panel": "#f4f6f8", "--ink": "#1a1f26", "--muted": "#55606c", "--line": "#d5dae0", "--c1": "#1f5fa8", "--c2": "#b04f16", "--c3": "#626d7b", "--good": "#176b43", "--warn": "#7d5200", "--bad": "#b3261e"}  # fmt: skip
 DARK = {"--bg": "#14181d", "--panel": "#1d232b", "--ink": "#e6e9ed", "--muted": "#a7b1bc", "--line": "#3a444f", "--c1": "#82b5f0", "--c2": "#f0a36b", "--c3": "#9aa7b4", "--good": "#6fce9d", "--warn": "#e6b84d", "--bad": "#ff8f85"}  # fmt: skip
+COLOURS = {role: LIGHT[variable] for role, variable in VARIABLES.items()}  # as they are drawn, on white paper
 SVG = "http://www.w3.org/2000/svg"
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +18,7 @@ from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 from matplotlib.colors import rgb2hex, to_rgba
 from matplotlib.path import Path as Outline
 
-from glmm_zoo.results.figures.sheet import COLOURS
-from glmm_zoo.results.figures.svg import VARIABLES, Stylesheet
+from glmm_zoo.results.figures.svg import COLOURS, VARIABLES, Stylesheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +43,22 @@ def svg_of(figure: Figure, styles: Stylesheet) -> str:
         figure.draw(renderer)
     head = f'<svg viewBox="0 0 {width:g} {height:.0f}" aria-hidden="true" focusable="false">'
     return f"{head}{''.join(renderer.elements)}</svg>"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The points (n, 2) of a path in px, y upwards, and their codes."""
+
+    points: np.ndarray
+    codes: list[int]
+
+    @cached_property
+    def disc(self) -> tuple[float, float, float] | None:
+        """The centre and the radius of a disc; None of another shape."""
+        if self.codes != _DISC:
+            return None
+        (left, low), (right, high) = self.points.min(axis=0).tolist(), self.points.max(axis=0).tolist()
+        return (left + right) / 2, (low + high) / 2, (right - left) / 2
 
 
 class SvgRenderer(RendererBase):
@@ -81,30 +97,35 @@ class SvgRenderer(RendererBase):
         backend: Any = self  # which has these two for backends, without a type
         unique = [*backend._iter_collection_raw_paths(master_transform, paths, all_transforms)]
         outlines = {id(one): self._outline(*one) for one in unique}
+        classes: dict[Any, str | None] = {}
         for x, y, one, own, face in backend._iter_collection(gc, unique, *places_and_styles, **options):
-            self._draw(self._class(own, face), outlines[id(one)], float(x), float(y))
+            dashes = own.get_dashes()[1]
+            key = own.get_rgb(), own.get_linewidth(), own.get_alpha(), None if face is None else tuple(face)
+            key = *key, None if dashes is None else tuple(dashes)
+            if key not in classes:
+                classes[key] = self._class(own, face)
+            self._draw(classes[key], outlines[id(one)], float(x), float(y))
 
-    def _outline(self, path: Outline, transform: Transform) -> tuple[np.ndarray, list[int]]:
-        """The points (n, 2) of a path in px, y upwards, and their codes."""
+    def _outline(self, path: Outline, transform: Transform) -> _Shape:
         vertices = np.asarray(path.vertices, float)
         if path.should_simplify or not np.isfinite(vertices).all():
             cleaned = path.cleaned(transform, remove_nans=True, simplify=path.should_simplify, curves=True)
-            return np.asarray(cleaned.vertices), np.asarray(cleaned.codes).tolist()
+            return _Shape(np.asarray(cleaned.vertices), np.asarray(cleaned.codes).tolist())
         lines = [1, *[2] * (len(vertices) - 1)]
-        return transform.transform(vertices), lines if path.codes is None else np.asarray(path.codes).tolist()
+        codes = lines if path.codes is None else np.asarray(path.codes).tolist()
+        return _Shape(transform.transform(vertices), codes)
 
-    def _draw(self, named: str | None, outline: tuple[np.ndarray, list[int]], x: float, y: float) -> None:
+    def _draw(self, named: str | None, outline: _Shape, x: float, y: float) -> None:
         """An outline moved by (x, y) px, if it is seen."""
         if named is None:
             return
-        points, codes = outline
-        points = points * _FLIP + (x, self.height - y)
-        if codes == _DISC:
-            (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-            at = f'cx="{_px((left + right) / 2)}" cy="{_px((top + bottom) / 2)}" r="{_px((right - left) / 2)}"'
-            self.elements.append(f"<circle {at}{named}/>")
+        if outline.disc is None:
+            points = outline.points * _FLIP + (x, self.height - y)
+            self.elements.append(f'<path d="{_path_data(points, outline.codes)}"{named}/>')
         else:
-            self.elements.append(f'<path d="{_path_data(points, codes)}"{named}/>')
+            right, up, radius = outline.disc
+            at = f'cx="{_px(x + right)}" cy="{_px(self.height - y - up)}" r="{_px(radius)}"'
+            self.elements.append(f"<circle {at}{named}/>")
 
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
@@ -134,10 +155,29 @@ class SvgRenderer(RendererBase):
             anchor = np.array([anchor_x, self.height - anchor_y])
             x, y = anchor + down * (down @ (np.array([x, y]) - anchor))
             style["text-anchor"] = _ANCHORS[mtext.get_horizontalalignment()]
-        at = f'x="{_px(x)}" y="{_px(y)}"'
-        if angle:
-            at += f' transform="rotate({-angle:g} {_px(x)} {_px(y)})"'
-        self.elements.append(f"<text {at}{self._named(style)}>{escape(s, quote=False)}</text>")
+        turned = f' transform="rotate({-angle:g} {_px(x)} {_px(y)})"' if angle else ""
+        self._write(x, y, s, style, turned)
+
+    def draw_labels(self, x: np.ndarray, y: np.ndarray, labels: Sequence[Label], colour: str) -> None:
+        """Labels at points (n,) in px, as `draw_text` draws them, without an artist for each."""
+        for at_x, at_y, label in zip(x.tolist(), y.tolist(), labels, strict=True):
+            style = {"fill": _VARIABLE.get(colour, colour), "font-size": f"{label.size:g}px"}
+            if len(label.lines) == 1:  # which the reader's font is anchored for
+                style["text-anchor"] = _ANCHORS[label.ha]
+            for line_x, line_y, line in label.lines:
+                self._write(at_x + line_x * (len(label.lines) > 1), self.height - (at_y + line_y), line, style)
+
+    def draw_marks(self, x: np.ndarray, y: np.ndarray, mark: np.ndarray, colour: str, width: float) -> None:
+        """Lines from points (n,) in px to the `mark` (2,) beside each, upwards."""
+        seen = _VARIABLE.get(colour, colour)
+        style = {"fill": seen, "stroke": seen, "stroke-width": _px(width, 2)}
+        named, outline = self._named(style), _Shape(np.array([[0.0, 0.0], mark]), [1, 2])
+        for at_x, at_y in zip(x.tolist(), y.tolist(), strict=True):
+            self._draw(named, outline, at_x, at_y)
+
+    def _write(self, x: float, y: float, text: str, style: dict[str, str], turned: str = "") -> None:
+        at = f'x="{_px(x)}" y="{_px(y)}"{turned}'
+        self.elements.append(f"<text {at}{self._named(style)}>{escape(text, quote=False)}</text>")
 
     def _class(self, gc: GraphicsContextBase, face: Any) -> str | None:
         """The class of a shape as an attribute; None of one that is not seen."""
@@ -168,6 +208,45 @@ class SvgRenderer(RendererBase):
 
     def _named(self, style: dict[str, str]) -> str:
         return f' class="{self.styles.name(";".join(f"{name}:{value}" for name, value in style.items()))}"'
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words of a size in px, aligned to a point: where each line begins from there, upwards, and the box (2, 2) around them."""
+
+    size: float
+    ha: str
+    lines: tuple[tuple[float, float, str], ...]
+    box: np.ndarray
+
+
+class _Places(SvgRenderer):
+    """Keeps where lines of text are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.0, Stylesheet())
+        self.lines: list[tuple[float, float, str]] = []
+
+    def draw_text(self, gc: GraphicsContextBase, x: float, y: float, s: str, *_: Any, **__: Any) -> None:
+        self.lines.append((x, -y, s))
+
+
+@lru_cache(maxsize=4096)
+def label_of(words: str, size: float, ha: str, va: str) -> Label:
+    """Words as matplotlib places them; those that come again, as the numbers of axes do, are placed once."""
+    from matplotlib.text import Text
+
+    text, places = Text(0.0, 0.0, words, ha=ha, va=va, fontsize=size, parse_math=False), _Places()
+    text.set_figure(_figure())
+    text.draw(places)
+    return Label(size, ha, tuple(places.lines), text.get_window_extent(places).get_points())
+
+
+@cache
+def _figure() -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(dpi=72)
 
 
 @lru_cache(maxsize=4096)

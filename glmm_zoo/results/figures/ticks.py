@@ -15,7 +15,9 @@ from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-LENGTH = 3.5  # px of the mark of a tick
+from glmm_zoo.results.figures.svg_renderer import SvgRenderer, label_of
+
+LENGTH, MARK_WIDTH = 3.5, 0.8  # px of the mark of a tick
 
 
 class _NoTicks:
@@ -31,6 +33,9 @@ class _NoTicks:
 class _Bare:
     majorTicks: Any = _NoTicks()  # noqa: N815 - matplotlib's names
     minorTicks: Any = _NoTicks()  # noqa: N815
+
+    def set_clip_path(self, path: Any, transform: Any = None) -> None:
+        """Nothing, since nothing of this axis is drawn; of matplotlib's it is a sixth of the time that axes take to be made."""
 
 
 class _Across(_Bare, XAxis):
@@ -49,6 +54,12 @@ class BareAxes(Axes):
         for sides, axis in (("bottom", "top"), self.xaxis), (("left", "right"), self.yaxis):
             for side in sides:
                 self.spines[side].register_axis(axis)
+
+    def tick_params(self, axis: Any = "both", **kwargs: Any) -> None:
+        """Nothing, as there are no ticks of matplotlib, which asks for this twice of each axes."""
+
+    def grid(self, visible: bool | None = None, which: Any = "major", axis: Any = "both", **kwargs: Any) -> None:
+        """Nothing: lines of a grid belong to ticks of matplotlib."""
 
 
 class Ticks(Artist):
@@ -91,11 +102,14 @@ class Ticks(Artist):
         if not (self.get_visible() and self._of.axison):
             return
         places, labels = self._shown()
+        if isinstance(renderer, SvgRenderer):
+            self._draw_svg(places, labels, renderer)
+            return
         if self.marks and len(places):
             marker: Any = TICKDOWN if self._horizontal else TICKLEFT
             line = Line2D(
                 *self._pixels(places, 0), linestyle="none", marker=marker, markersize=LENGTH, color=self._colours[1],
-                markeredgewidth=0.8,
+                markeredgewidth=MARK_WIDTH,
             )  # fmt: skip
             line.set_figure(self._of.figure)
             line.draw(renderer)
@@ -103,7 +117,21 @@ class Ticks(Artist):
         for text in texts:
             text.draw(renderer)
         if self.along.label.get_text():
-            self._place_title(texts, renderer)
+            self._place_title([text.get_window_extent(renderer) for text in texts], [t.get_text() for t in texts])
+            self.along.label.draw(renderer)
+
+    def _draw_svg(self, places: np.ndarray, labels: Sequence[str], renderer: SvgRenderer) -> None:
+        """The same, without the artists that matplotlib needs."""
+        if self.marks and len(places):
+            mark = np.array([0.0, -LENGTH] if self._horizontal else [-LENGTH, 0.0])
+            renderer.draw_marks(*self._pixels(places, 0), mark, self._colours[1], MARK_WIDTH)
+        x, y = self._pixels(places, self._away)
+        shown = [k for k, label in enumerate(labels) if label]
+        words = [label_of(labels[k], self.size, *self._aligned(k)) for k in shown]
+        renderer.draw_labels(x[shown], y[shown], words, self._colours[0])
+        if self.along.label.get_text():
+            boxes = [Bbox(label.box + np.array([x[k], y[k]])) for k, label in zip(shown, words, strict=True)]
+            self._place_title(boxes, [labels[k] for k in shown])
             self.along.label.draw(renderer)
 
     def texts(self) -> list[Text]:
@@ -112,7 +140,7 @@ class Ticks(Artist):
         title = self.along.label
         if not title.get_text():
             return texts
-        self._place_title(texts, None)
+        self._place_title([text.get_window_extent() for text in texts], [text.get_text() for text in texts])
         return [*texts, title]
 
     def get_tightbbox(self, renderer: RendererBase | None = None) -> Bbox:
@@ -144,14 +172,11 @@ class Ticks(Artist):
         return np.full(len(y), box.x1 + away if self.opposite else box.x0 - away), y
 
     def _texts(self, places: np.ndarray, labels: Sequence[str]) -> list[Text]:
-        x, y = self._pixels(places, self.pad + (LENGTH if self.marks else 0))
-        across = "bottom" if self.opposite else "top"
+        x, y = self._pixels(places, self._away)
         made = []
         for k, label in enumerate(labels):
             if label:
-                ha, va = (
-                    (self.align[k] if self.align else "center", across) if self._horizontal else ("right", "center")
-                )
+                ha, va = self._aligned(k)
                 text = Text(
                     x[k], y[k], label, ha=ha, va=va, fontsize=self.size, color=self._colours[0], parse_math=False
                 )
@@ -159,11 +184,22 @@ class Ticks(Artist):
                 made.append(text)
         return made
 
-    def _place_title(self, texts: Sequence[Text], renderer: RendererBase | None) -> None:
-        """Put the title beyond the labels."""
-        reaching = texts if not self._horizontal else sorted(texts, key=lambda text: text.get_text().count("\n"))[-1:]
-        boxes = [text.get_window_extent(renderer) for text in reaching] or [self._of.bbox]
-        box, title, pad = Bbox.union(boxes), self.along.label, self.along.labelpad
+    @property
+    def _away(self) -> float:
+        """How many px labels are away from the axis."""
+        return self.pad + (LENGTH if self.marks else 0)
+
+    def _aligned(self, k: int) -> tuple[str, str]:
+        """How label k stands to its tick, across and upwards."""
+        if not self._horizontal:
+            return "right", "center"
+        return self.align[k] if self.align else "center", "bottom" if self.opposite else "top"
+
+    def _place_title(self, boxes: Sequence[Any], labels: Sequence[str]) -> None:
+        """Put the title beyond the labels, which have these boxes."""
+        order = sorted(range(len(boxes)), key=lambda k: labels[k].count("\n"))
+        reaching = [boxes[k] for k in (order[-1:] if self._horizontal else order)] or [self._of.bbox]
+        box, title, pad = Bbox.union(reaching), self.along.label, self.along.labelpad
         if self._horizontal:
             title.set_y(box.y0 - pad)
         else:

@@ -14,12 +14,18 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns, means_panel, upright_means, upright_ticks
 from glmm_zoo.results.figures.curves import along, bands
 from glmm_zoo.results.figures.effects import LEAST_AXIS, MARKS, Forest, RowLayout, draw_rows, panels_of
-from glmm_zoo.results.figures.estimated import Amount, amount_of, estimated, exposure_column, value_limits
+from glmm_zoo.results.figures.estimated import (
+    Amount,
+    amount_of,
+    estimated,
+    exposure_column,
+    fitted_family,
+    value_limits,
+)
 from glmm_zoo.results.figures.picture import Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, raw_data
 from glmm_zoo.results.figures.value_words import told
 from glmm_zoo.results.numbers import NO_BREAK
-from glmm_zoo.results.storage import metadata
 
 _MOST_LEVELS = 12  # beyond, numbers are a curve
 _HEIGHT = 190.0  # px
@@ -41,13 +47,15 @@ class _Part:
         return value_limits(self.panel.of.quantiles, self.observed[np.isfinite(self.observed)], self.amount)
 
 
-def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Picture:
+def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About, *, outcome: str | None = None) -> Picture:
     """A panel for each of two or three averages at the same levels: the probability of zero, the mean, the mean of what is above zero.
 
     Parameters
     ----------
     parts
         From `predictions` with `scale="zero"`, `"mean"`, `"positive"`, in the order of the panels.
+    outcome
+        One of several.
 
     Raises
     ------
@@ -58,8 +66,8 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
         raise InputError(
             'zero_part draws averages of several scales, and got none; ask predictions for scale="zero" and "mean"'
         )
-    data = raw_data(tree)
-    shown = [_part(tree, part, about, data) for part in parts[: len(_NTH)]]
+    data = raw_data(tree, outcome)
+    shown = [_part(tree, part, about, data, outcome) for part in parts[: len(_NTH)]]
     seen = any(np.isfinite(part.observed).any() for part in shown)
     first = shown[0]
     marks = capital(MARKS) if first.x is None else f"Line = median, bands = 50 and 95{NO_BREAK}% intervals"
@@ -68,7 +76,7 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
     )
     panels = " ".join(f"{n} panel: {p.amount.words}." for n, p in zip(_NTH, shown, strict=False))
     diamonds = "; orange diamonds = observed" if seen else ""
-    hurdle = str(metadata(tree)["spec"]["builder"]).startswith("hurdle")
+    hurdle = fitted_family(tree, outcome).zeros == "all"
     kinds = "" if hurdle else " Zeros are those of both kinds, structural and by chance."
     caption = f"{panels} {whose}{marks}{diamonds}.{kinds}"
     alt = "; ".join(f"{p.amount.words}, {told(*_few(p))}" for p in shown)
@@ -78,9 +86,9 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
     )  # fmt: skip
 
 
-def _part(tree: xr.DataTree, part: Estimates, about: About, data: RawData) -> _Part:
+def _part(tree: xr.DataTree, part: Estimates, about: About, data: RawData, outcome: str | None) -> _Part:
     measure = str(part.table["measure"].iloc[0])
-    amount = amount_of(tree, about, measure)
+    amount = amount_of(tree, about, measure, outcome)
     of = estimated(part)
     columns = level_columns(of.of)
     numeric = len(of.of) > _MOST_LEVELS and len(columns) == 1 and of.of[columns[0]].dtype.kind in "iuf"

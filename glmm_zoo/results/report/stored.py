@@ -56,6 +56,13 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
     return tree.assign(report=xr.DataTree.from_dict(datasets))
 
 
+def summary_of(tree: xr.DataTree, prob: float) -> pd.DataFrame:
+    """The summary: the one that `with_report` stored, where it has this probability, else as `summary` makes it."""
+    if prob == 0.95 and "report" in tree.children and "summary" in tree["report"].children:
+        return tree["report/summary"].dataset.to_dataframe()
+    return summary(tree, prob=prob)
+
+
 def stored_diagnostics(tree: xr.DataTree) -> pd.DataFrame:
     """The table of diagnostics that `with_report` stored, one row for each parameter."""
     return tree["report/diagnostics"].dataset.to_dataframe()

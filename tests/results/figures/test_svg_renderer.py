@@ -10,8 +10,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmm_zoo.results.figures.sheet import COLOURS
-from glmm_zoo.results.figures.svg import Stylesheet
+from glmm_zoo.results.figures import ticks
+from glmm_zoo.results.figures.picture import Canvas
+from glmm_zoo.results.figures.svg import COLOURS, Stylesheet
 from glmm_zoo.results.figures.svg_renderer import svg_of
 
 
@@ -97,3 +98,25 @@ def test_words_are_anchored_and_escaped(axis: Axes) -> None:
     assert upwards[2]["text-anchor"] == "end" and float(upwards[1]["y"]) == 100
     assert (first[1]["x"], second[1]["x"]) == ("0", "0") and float(second[1]["y"]) == 75
     assert 9 < float(second[1]["y"]) - float(first[1]["y"]) < 16
+
+
+@pytest.mark.parametrize("width", [720, 343])
+def test_ticks_stand_where_matplotlib_puts_artists(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of several words, marks, titles, ticks at the top and along a log axis, with artists and without."""
+
+    def drawn() -> str:
+        canvas = Canvas(width)
+        first, second = canvas.panels(2, 90, left=60, below=60)
+        canvas.ticks(first, [0, 0.5, 1], ["lowest", "two\nlines", "highest É"]).align = ("left", "center", "right")
+        canvas.row_ticks(first, [0.2, 0.8], ["a long name", "b\nbelow"])
+        canvas.axis_title(first, "across")
+        canvas.axis_title(first, "upwards", vertical=True)
+        second.set_xlim(0.1, 10)
+        canvas.ratio_axis(second, 0.1, 10)
+        canvas.axis_title(second, "ratio", vertical=True)
+        canvas.ticks(second, [0.2, 1], ["up", ""], vertical=True).opposite = True
+        return svg_of(canvas.figure, Stylesheet())
+
+    without = drawn()
+    monkeypatch.setattr(ticks, "SvgRenderer", type(None))
+    assert drawn() == without and without.count("<text") >= 13 and ">below<" in without
