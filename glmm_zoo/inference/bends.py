@@ -78,10 +78,10 @@ def fitted_to_skew(draws: Sequence[np.ndarray], elements: np.ndarray, effective:
         skew = np.abs((w**3).mean(axis=0)) > SKEW
         of = fitted(w[:, skew], effective, some[skew])
         found.append(replace(of, shift=mean[skew] + sd[skew] * of.shift, size=sd[skew] * of.size))
-    return joined(found) if sum(len(of.index) for of in found) >= FEWEST_SKEW else none
+    return bends_of_all(found) if sum(len(of.index) for of in found) >= FEWEST_SKEW else none
 
 
-def joined(parts: Sequence[Bends]) -> Bends:
+def bends_of_all(parts: Sequence[Bends]) -> Bends:
     """Those of all elements."""
     return Bends(*(np.concatenate(of_all) for of_all in zip(*map(astuple, parts), strict=True)))
 

@@ -112,7 +112,7 @@ class Coordinates:
             return straight
         own = bends.fitted((z - z.mean(axis=0)) @ np.linalg.inv(root).T, effective, wider.index)
         others = bends.fitted_to_skew(draws, np.setdiff1d(np.arange(draws[0].shape[-1]), wider.index), effective)
-        return replace(straight, bends=bends.joined([own, others]))
+        return replace(straight, bends=bends.bends_of_all([own, others]))
 
 
 UNCHANGED = Coordinates(np.zeros(0, int), np.zeros(0), np.zeros((0, 0)))  # z = x

@@ -17,7 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.inference import datatree
 from glmm_zoo.inference.moments import BatchMeans, Moments, batch_length, pooled_moments
 from glmm_zoo.results import storage
-from glmm_zoo.results.whole_fit import reading
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 ASKED: dict[str, Any] = {"draws": 100, "tune": 100, "chains": 2, "thin": 1, "seed": 3, "progress": False}
 FORMULA = "y ~ x + (1 + x | site)"
@@ -61,7 +61,7 @@ def test_what_is_kept_is_what_all_draws_say(whole: xr.DataTree, thinned: xr.Data
 
 
 def test_effects_that_are_kept_elsewhere_hide_no_other_error(thinned: xr.DataTree) -> None:
-    @reading
+    @of_a_whole_fit
     def fails(tree: xr.DataTree) -> None:
         raise ValueError("a fault of ours")
 
