@@ -70,8 +70,10 @@ def fitted(w: np.ndarray, effective: float, index: np.ndarray) -> Bends:
 def fitted_to_skew(draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Bends:
     """Bends of those of the elements that are skew in the draws, parts x (chains, draws, n) that are worth `effective` independent ones; of
     none if they are few."""
-    none, found = fitted(np.empty((1, 0)), effective, elements[:0]), []
-    for some in np.array_split(elements, 1 + len(elements) // _AT_ONCE):
+    none = fitted(np.empty((1, 0)), effective, elements[:0])
+    found = [none]
+    for first in range(0, len(elements), _AT_ONCE):
+        some = elements[first : first + _AT_ONCE]
         x = np.concatenate([part[:, :, some].reshape(-1, len(some)) for part in draws])
         mean, sd = x.mean(axis=0), x.std(axis=0)
         w = (x - mean) / np.where(sd > 0, sd, 1.0)

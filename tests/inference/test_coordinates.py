@@ -89,6 +89,12 @@ def test_many_skew_group_effects_are_bent_with_the_others(monkeypatch: pytest.Mo
             density_is_that_of_the_jacobian(compiled, found, z[0, 7] / 2)
 
 
+def test_where_there_are_no_other_elements_none_is_bent() -> None:
+    x = np.random.default_rng(3).gamma(0.5, size=(2, 500, 3))
+    of = bends.fitted_to_skew([x], np.array([], dtype=int), 1000.0)
+    assert of.index.shape == of.shift.shape == of.size.shape == of.skew.shape == of.tail.shape == (0,)
+
+
 def test_few_draws_bend_little() -> None:
     w = np.random.default_rng(1).gamma(0.5, size=(200, 1))
     w = (w - w.mean()) / w.std()
