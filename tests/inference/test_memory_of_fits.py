@@ -96,7 +96,6 @@ def test_a_fit_takes_twice_what_it_keeps(tmp_path: Path) -> None:
     assert peak - base < 3 * data + 2 * kept
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have no such function")
 def test_what_was_freed_between_what_is_in_use_is_given_back() -> None:
     code = """
 import sys
@@ -113,4 +112,4 @@ print(few, before - resident())
 """
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     few, much = map(int, found.split())
-    assert few < 2e6 and much > 4e7
+    assert few < 2e6 and (much > 4e7 or platform.libc_ver()[0] != "glibc")  # other libraries have no such function
