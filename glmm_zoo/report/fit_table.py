@@ -33,7 +33,7 @@ from glmm_zoo.results.numbers import nominal, whole, written
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import interval_heading
-from glmm_zoo.results.report.wording import finding_tables
+from glmm_zoo.results.report.wording import conditional_words, finding_tables
 from glmm_zoo.results.storage import check_target, metadata
 from glmm_zoo.results.summary import summary
 from glmm_zoo.results.table_forms import FORMS, check_ending, html_table, text_table
@@ -136,7 +136,7 @@ def _of_estimates(tree: xr.DataTree, prob: float) -> FitTable:
     if averaged:
         of = "" if answer.variable is None else f" for {about.name(answer.variable)}"
         first = f"Estimates{of}, population-averaged{whose(tree, about, answer)}; then"
-    caption = f"{first} at equal group effects. Medians with {nominal(prob)} intervals."
+    caption = f"{first} {conditional_words(metadata(tree)['spec'])}. Medians with {nominal(prob)} intervals."
     text = table_of_groups(caption, ("", "Estimate", interval_heading(prob)), groups)
     frames = [
         group.rows.drop(columns="p", errors="ignore").assign(heading=group.title, label=group.labels, name=group.names)

@@ -27,7 +27,7 @@ from glmm_zoo.results.figures.value_words import column_and_level, comparison_wo
 from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.stored import summary_of
-from glmm_zoo.results.report.wording import is_derived
+from glmm_zoo.results.report.wording import equal_words, is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
 from glmm_zoo.results.structures import effects_of_element
 from glmm_zoo.tables.text_values import as_number
@@ -265,7 +265,7 @@ def _within(parts: Parts) -> str:
     """At which group effects a ratio holds."""
     if len(parts.groups) == 1:
         return f"within {article(parts.group_name(tuple(next(iter(parts.groups)).split(':'))))}"
-    return "at equal group effects" if parts.groups else "with all else equal"
+    return equal_words(parts.spec)
 
 
 def _label(parts: Parts, label: str) -> str:

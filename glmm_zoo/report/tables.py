@@ -30,7 +30,7 @@ from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
 from glmm_zoo.results.report.stored import summary_of
-from glmm_zoo.results.report.wording import INTERVAL
+from glmm_zoo.results.report.wording import EQUAL_EFFECTS, INTERVAL, conditional_words, equal_words
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means, stratum_of
 from glmm_zoo.results.structures import effects_of_element
 
@@ -39,11 +39,11 @@ _HEAD = ("", "Estimate")
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "Odds ratio, population-averaged", NUMBER_NEEDED: "Number needed to treat", "better": "Probability of a higher score", "rmst": "Difference of the mean time free of the event"}  # fmt: skip
 _CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho", "ar1")
 _RATIOS = {
-    "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
-    "ratio_of_means": "Ratio of means, at equal group effects",
-    "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
-    **{f"{part}_ratio": f"Ratio of {words}s, at equal group effects" for part, words in LOGARITHMS.items()},
-    "hazard_ratio": "Hazard ratio, at equal group effects", "time_ratio": "Ratio of times, at equal group effects",
+    "odds_ratio": f"Odds ratio, {EQUAL_EFFECTS}", "odds_ratio_new": f"Odds ratio, {EQUAL_EFFECTS}",
+    "ratio_of_means": f"Ratio of means, {EQUAL_EFFECTS}",
+    "rate_ratio": f"Rate ratio, {EQUAL_EFFECTS}", "rate_ratio_new": f"Rate ratio, {EQUAL_EFFECTS}",
+    **{f"{part}_ratio": f"Ratio of {words}s, {EQUAL_EFFECTS}" for part, words in LOGARITHMS.items()},
+    "hazard_ratio": f"Hazard ratio, {EQUAL_EFFECTS}", "time_ratio": f"Ratio of times, {EQUAL_EFFECTS}",
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
@@ -104,7 +104,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     found, rows = tables_of_answer(tree, answer, prob), summary_of(tree, prob)
     conditional = list(conditional_groups(tree, rows))
     if conditional:
-        caption = "Conditional estimates: at equal group effects, and how groups differ."
+        caption = f"Conditional estimates: {conditional_words(metadata(tree)['spec'])}."
         found["conditional"] = table_of_groups(caption, (*_HEAD, interval_heading(prob)), conditional)
     found["parameters"] = parameter_table(tree, rows, prob)
     if imputed_tables(tree):
@@ -316,7 +316,7 @@ def _at_equal_effects(
     own = base.removeprefix(lead)
     if own in _RATIOS:
         where = " where disc is 1" if own == "odds_ratio" and f"{lead}disc" in spec["formulas"] else ""
-        return False, _RATIOS[own].replace(",", f"{of},") + where
+        return False, _RATIOS[own].replace(EQUAL_EFFECTS, equal_words(spec)).replace(",", f"{of},") + where
     if own == "beta" and not {f"{lead}{ratio}" for ratio in _RATIOS} & set(bases):
         unit = about.outcome_of(prefix).unit
         return False, f"Difference{of}{f', {unit}' if unit else ''}"

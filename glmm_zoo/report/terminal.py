@@ -17,7 +17,14 @@ from glmm_zoo.results.imputations import imputed_tables, most_missing
 from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
-from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
+from glmm_zoo.results.report.wording import (
+    conditional_words,
+    finding_rows,
+    is_derived,
+    overview,
+    summary_headings,
+    summary_rows,
+)
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
 from glmm_zoo.results.table_forms import text_lines
@@ -69,7 +76,8 @@ def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> lis
         lines += paper_lines(table_of_groups(title, head, averaged))
     conditional = list(conditional_groups(tree, summary))
     if conditional:
-        title = "At equal group effects, and how groups differ; at the right the names for `hypotheses`"
+        words = conditional_words(metadata(tree)["spec"])
+        title = f"{words[:1].upper()}{words[1:]}; at the right the names for `hypotheses`"
         lines += paper_lines(table_of_groups(title, (*head, ""), conditional, named=True))
     return [*lines, *_parameters(summary[~is_derived(tree, summary)], prob)]
 

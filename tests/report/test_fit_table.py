@@ -23,6 +23,8 @@ from glmm_zoo.report import tables, terminal
 from glmm_zoo.report.answer import answering
 from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.report.catalogue import Catalogue
+from glmm_zoo.results.about import about_of
+from glmm_zoo.results.figures.effects import conditional_effects
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -243,7 +245,7 @@ def test_competing_causes_have_hazard_ratios_and_incidences_a_time() -> None:
     rows = rows_of(zoo.table(fit))
     for cause in ("died", "moved"):
         ratio = np.median(np.exp(fit["posterior"].dataset[f"{cause}_beta"].values))
-        assert read(rows[f"Hazard ratio of {cause}, at equal group effects", "b"][0]) == pytest.approx(ratio, rel=0.05)
+        assert read(rows[f"Hazard ratio of {cause}, with all else equal", "b"][0]) == pytest.approx(ratio, rel=0.05)
 
 
 def test_the_page_has_the_probability_of_the_good_direction(tree: xr.DataTree) -> None:
@@ -263,6 +265,21 @@ def test_one_percentage_point_is_one_at_either_end(tree: xr.DataTree) -> None:
     table.loc[of, ["median", "lower", "upper", "mcse"]] = [-0.12, -0.25, 0.0101, 0.02]
     sentence, _ = answer_text(tree, replace(answer, comparisons=replace(answer.comparisons, table=table)))
     assert "from 25 percentage points lower to 1 percentage point higher" in sentence
+
+
+def test_without_groups_all_else_is_equal() -> None:
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"y": rng.poisson(3, 60), "arm": np.tile(["a", "b", "c"], 20)})
+    fit = zoo.fit(zoo.poisson(data, "y ~ arm"), draws=100, tune=200, chains=2, seed=1, progress=False)
+    table = zoo.table(fit)
+    told = "\n".join(map(str, terminal.full_report(fit, spell=str)))
+    assert (
+        "Rate ratio, with all else equal" in set(table.data["heading"])
+        and "then with all else equal." in table.text.caption
+    )
+    assert "With all else equal; at the right" in told and "group effects" not in told
+    picture = conditional_effects(fit, about_of(fit))
+    assert picture.title == "Ratios" and picture.caption.startswith("With all else equal, for one unit more")
 
 
 def test_a_terminal_says_first_what_is_expected_of_the_population(tree: xr.DataTree) -> None:

@@ -19,6 +19,7 @@ from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import column_and_level, multiplied, row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
+from glmm_zoo.results.report.wording import EQUAL_EFFECTS, equal_words
 from glmm_zoo.results.storage import against_reference, metadata, outcome_specs
 from glmm_zoo.results.summary import derived_quantities
 
@@ -115,8 +116,10 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
         estimates = summarised(of, np.stack(list(quantities.values()), axis=2), "")
         labels = [coefficient_words(about, coefficient) for coefficient in quantities]
         panels.append(Forest(estimated(estimates), labels, labels, 1.0, capital(kind), "log axis"))
-    whose = "At equal group effects, for one unit more of a number or for a level against the reference."
-    return forest_picture("conditional_effects", "Ratios within a group", whose, panels)
+    equal = equal_words(metadata(tree)["spec"])
+    whose = f"{capital(equal)}, for one unit more of a number or for a level against the reference."
+    title = "Ratios within a group" if equal == EQUAL_EFFECTS else "Ratios"
+    return forest_picture("conditional_effects", title, whose, panels)
 
 
 def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:

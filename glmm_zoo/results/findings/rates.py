@@ -10,7 +10,7 @@ from glmm_zoo.results.storage import metadata
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
-    """`rate[...]` for `per` units of exposure, at group effects of zero: the median group."""
+    """`rate[...]` for `per` units of exposure, at group effects of zero, the median group, if there are groups."""
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     if "Intercept" not in posterior:
         return Finding("rates")
@@ -20,7 +20,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     if "beta" in posterior:
         beta, means = draws_of(posterior, "beta"), np.array(spec["learnt"][""]["means"])
         quantities["rate[covariates at means]"] = per * np.exp(log_rate + beta @ means)
-    words = f"{spec['facts']['of']} per {_unit(spec['facts']['exposure'], per)}, at group effects of zero"
+    where = ", at group effects of zero" if spec["groups"] else ""
+    words = f"{spec['facts']['of']} per {_unit(spec['facts']['exposure'], per)}{where}"
     return Finding("rates", (), {}, quantities, {"rate": words})
 
 

@@ -16,6 +16,11 @@ from glmm_zoo.results.numbers import NO_BREAK, column_decimals, probability, who
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.storage import metadata, outcome_specs
 
+EQUAL_EFFECTS = "at equal group effects"
+_OF_STUDIES = (
+    "meta_analysis",
+    "network_meta_analysis",
+)  # whose effects differ between studies, which are no groups of a formula
 INTERVAL = ["median", "lower", "upper"]
 # Options at these values go without saying.
 USUAL_OPTIONS = {
@@ -34,6 +39,17 @@ USUAL_OPTIONS = {
 
 
 _ORDINALS = {2: "nd", 3: "rd"}  # and "th"; thin is at most 8 unless it is given
+
+
+def equal_words(spec: Mapping[str, Any]) -> str:
+    """What is equal where a coefficient tells of one covariate: group effects, or in a model without groups all other covariates."""
+    return EQUAL_EFFECTS if spec["groups"] or spec["builder"] in _OF_STUDIES else "with all else equal"
+
+
+def conditional_words(spec: Mapping[str, Any]) -> str:
+    """What a table of such effects has."""
+    equal = equal_words(spec)
+    return f"{equal}, and how groups differ" if equal == EQUAL_EFFECTS else equal
 
 
 def overview(tree: xr.DataTree) -> dict[str, str]:
