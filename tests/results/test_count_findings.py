@@ -224,10 +224,10 @@ def test_group_effects_of_few_rows_do_not_hide_overdispersion(size, alarms):
 
 
 UNITS = {
-    "row": ({"exposure": None, "per": 1.0}, "per row,"),
-    "rows": ({"exposure": None, "per": 100.0}, "per 100 rows,"),
-    "unit of exposure": ({"exposure": "days", "per": 1.0}, "per unit of days,"),
-    "units of exposure": ({"exposure": "days", "per": 1000.0}, "per 1000 units of days,"),
+    "row": ({"exposure": None, "per": 1.0}, "per row"),
+    "rows": ({"exposure": None, "per": 100.0}, "per 100 rows"),
+    "unit of exposure": ({"exposure": "days", "per": 1.0}, "per unit of days"),
+    "units of exposure": ({"exposure": "days", "per": 1000.0}, "per 1000 units of days"),
 }
 
 
@@ -238,7 +238,9 @@ def test_rates_at_zero_and_at_the_means(facts, words):
     per = facts["per"]
     np.testing.assert_allclose(found.quantities["rate[covariates at zero]"], per * np.exp([[0.0, 1.0, 2.0]]))
     np.testing.assert_allclose(found.quantities["rate[covariates at means]"], per * np.exp([[-1.5, -0.5, 0.5]]))
-    assert words in found.meanings["rate"]
+    assert found.meanings["rate"].startswith(f"expected count {words}") and "group" not in found.meanings["rate"]
+    grouped = rates.find(tree_of(np.ones(2), np.ones((3, 2)), "poisson", **spec, groups={"g": {}}), 0.95)
+    assert grouped.meanings["rate"].startswith(f"expected count {words}, at group effects of zero")
 
 
 @pytest.fixture(scope="module")
