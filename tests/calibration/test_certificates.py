@@ -150,7 +150,9 @@ def test_a_page_shows_the_certificate_and_what_is_other_now(planted: Path, monke
 def test_a_release_of_calibrated_sources_is_no_other_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate is made before the tag that names the release which it comes with."""
     monkeypatch.setattr(certificate, "version", lambda name: "7.1.0")
-    made = msgspec.structs.replace(certificates()["poisson"], version="7.0.1.dev0", code=certificate.code_of_draws())
+    made = msgspec.structs.replace(
+        certificates()["poisson"], version="7.0.1.dev0", code=certificate.code_of_draws(), repeated=None
+    )
     assert {changed_since(made), changed_since(made, "7.1.0"), changed_since(made, "7.0.1.dev0")} == {""}
     assert changed_since(made, "6.0.0") == "This is version 6.0.0, which was not calibrated. "
     other = msgspec.structs.replace(made, code="other")
