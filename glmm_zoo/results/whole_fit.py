@@ -75,9 +75,8 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
         if variable.dims[:2] != ("chain", "draw") or variable.dtype.kind not in "fiu":
             yield f"posterior[{name!r}] is not numbers by chain and draw"
     yield from (f"posterior has no labels of {dim!r}" for dim in posterior.dims if dim not in posterior.coords)
-    elsewhere = (
-        tree["group_effects"].data_vars if "group_effects" in tree.children else ()
-    )  # of which not all draws are kept
+    # Where not all draws of group effects are kept, their moments are.
+    elsewhere = tree["group_effects"].data_vars if "group_effects" in tree.children else ()
     missing = (name for name in _referred(content) if name not in posterior and name not in elsewhere)
     yield from (f"no posterior[{name!r}]" for name in missing)
     if stats is not None:

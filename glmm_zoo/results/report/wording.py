@@ -17,10 +17,8 @@ from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 EQUAL_EFFECTS = "at equal group effects"
-_OF_STUDIES = (
-    "meta_analysis",
-    "network_meta_analysis",
-)  # whose effects differ between studies, which are no groups of a formula
+# Builders whose effects differ between studies, which are no groups of a formula.
+_OF_STUDIES = ("meta_analysis", "network_meta_analysis")
 INTERVAL = ["median", "lower", "upper"]
 # Options at these values go without saying.
 USUAL_OPTIONS = {
